@@ -1,0 +1,1 @@
+"""The alert, its explanation and where it is sent."""

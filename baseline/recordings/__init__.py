@@ -1,0 +1,1 @@
+"""Windows on disk: the format, its writer, and the reader that replays it."""

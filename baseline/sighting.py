@@ -1,0 +1,48 @@
+"""A first sight: something the kernel had not counted before, reported the moment it happened.
+
+Sightings are hints for speed and context; what is counted is in the windows alone.  The kernel
+reports an item once for each slot it takes, so the same n-gram may be sighted again on another CPU.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from baseline.window import Connection, Execution, Image, Window
+
+
+class Process(NamedTuple):
+    """The process in which something was seen.
+
+    Attributes:
+        pid: process id (thread group id) in the initial pid namespace.
+        tid: thread id there.
+        comm: the thread's name, which the process itself can change.
+        lineage: images as in :class:`baseline.window.Execution`; empty where it is not known.
+    """
+
+    pid: int
+    tid: int
+    comm: str
+    lineage: tuple[Image, ...]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """An item of a workload's behaviour that took a new slot in the kernel's tables.
+
+    Attributes:
+        workload, replica: as in :class:`baseline.window.Window`.
+        time: wall-clock time in nanoseconds since the epoch.
+        item: the packed n-gram, the execution or the connection.
+        process: who did it; ``None`` where the kernel cannot tell (inbound connections).
+    """
+
+    workload: str
+    replica: str
+    time: int
+    item: int | Execution | Connection
+    process: Process | None
+
+
+Observation = Window | Sighting
+"""What a source yields, in the order in which it became known."""

@@ -1,0 +1,1 @@
+"""From control groups to the workloads that people deployed."""
