@@ -1,0 +1,96 @@
+"""The running commands that use the kernel program: who they are and what they track.
+
+Each holds a lock on a file of its own below ``/run/baseline/agents``, named by its process id, with
+its ``--cgroup`` globs inside.  The kernel lets the lock go however the process ends, so a file that
+can be locked belongs to nobody any more.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from baseline.durable import output_error
+
+RUN_DIRECTORY = Path("/run/baseline")
+
+
+@contextlib.contextmanager
+def setup_lock() -> Iterator[None]:
+    """Held while the program is loaded or taken away, so that no two commands do it at once."""
+    RUN_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+    with (RUN_DIRECTORY / "setup.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class EventsLock:
+    """The right to read the ring buffer, which one process at a time may have."""
+
+    def __init__(self) -> None:
+        self._file = (RUN_DIRECTORY / "events.lock").open("w")
+        self.held = _try_lock(self._file.fileno())
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self._file.close()
+
+
+class Agent:
+    """This process, registered as a user of the program while the context lasts.
+
+    Args:
+        globs: what it tracks, as paths with wildcards below the cgroup2 mount.
+    """
+
+    _directory = RUN_DIRECTORY / "agents"
+
+    def __init__(self, globs: Sequence[str]) -> None:
+        self._globs = globs
+        self._path = self._directory / str(os.getpid())
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.write(self._descriptor, "\n".join(self._globs).encode())
+        except OSError as cause:
+            raise output_error(self._path, cause) from cause
+        _try_lock(self._descriptor)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    @classmethod
+    def others(cls) -> dict[int, list[str]]:
+        """Process id -> globs of the other commands that run now; the files of dead ones go."""
+        running: dict[int, list[str]] = {}
+        for path in cls._directory.glob("*"):
+            if path.name == str(os.getpid()):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                with path.open() as file:
+                    if not _try_lock(file.fileno()):
+                        running[int(path.name)] = file.read().split("\n")
+                        continue
+                path.unlink()
+        return running

@@ -1,0 +1,142 @@
+"""Compiles the program with BCC, attaches and pins it, and exits.
+
+Run as a process of its own, by a Python that has BCC (the system's, with ``python3-bpfcc``), so
+that the compiler's 130 MiB leave with it; it uses nothing but the standard library and BCC.
+Programs, links and maps stay in the kernel through their pins.
+
+Input, one JSON object on stdin: ``{"settings": {...}, "pin": DIR, "cgroup_mount": DIR}``.
+Output, one JSON object on stdout: ``{}``, or ``{"problem": ..., "way_out": ...}``.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from baseline.errors import BaselineError, KernelError
+from baseline.kernel.bpf_syscall import create_cgroup_link
+from baseline.kernel.btf import KernelTypes
+from baseline.kernel.program import (
+    CGROUP_HOOKS,
+    LINK_PREFIX,
+    MAPS,
+    MAX_GROUPS,
+    RAW_TRACEPOINTS,
+    UNFINISHED_PREFIX,
+    Settings,
+    bpf_directory,
+    program_text,
+)
+from baseline.kernel.structs import kernel_structs
+
+_PROG_TYPE_CGROUP_SOCK_ADDR = 18  # enum bpf_prog_type, include/uapi/linux/bpf.h
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[list[str]]:
+    """The compiler and the verifier write to file descriptor 2: keep that for the error message."""
+    captured: list[str] = []
+    with tempfile.TemporaryFile() as file:
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield captured
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            captured.append(file.read().decode(errors="replace"))
+
+
+def _compile(settings: Settings) -> Any:  # noqa: ANN401  # BCC has no types
+    os.environ["BCC_KERNEL_SOURCE"] = str(bpf_directory() / "stubs")
+    try:
+        from bcc import BPF
+    except ImportError as cause:
+        raise KernelError(
+            "BCC is not installed for the system's Python",
+            "Install Debian's or Ubuntu's package: apt install python3-bpfcc (not `bcc` from PyPI)",
+        ) from cause
+
+    text = program_text(settings, kernel_structs(KernelTypes()))
+    diagnostics: list[str] = []
+    try:
+        with _captured_stderr() as diagnostics:
+            return BPF(text=text)
+    except Exception as cause:
+        last_lines = "\n".join("".join(diagnostics).strip().splitlines()[-12:])
+        raise KernelError(
+            f"The kernel program could not be loaded ({cause}): {last_lines or 'no diagnostics'}",
+            "Run `baseline doctor` to see what this kernel lacks",
+        ) from cause
+
+
+def _pin(descriptor: int, path: Path) -> None:
+    from bcc import lib
+
+    if lib.bpf_obj_pin(descriptor, str(path).encode()):
+        cause = os.strerror(ctypes.get_errno())
+        raise KernelError(f"{path} cannot be pinned: {cause}", "Run `baseline doctor`")
+
+
+def _fill(bpf: Any) -> None:  # noqa: ANN401  # BCC has no types
+    """What the maps hold before anyone reads them: all group numbers free, a secret hash seed."""
+    for group in range(1, MAX_GROUPS):
+        bpf["free_groups"].push(ctypes.c_uint32(group))
+    control = bpf["control"].Leaf(image_seed=int.from_bytes(os.urandom(8)))
+    bpf["control"][ctypes.c_int(0)] = control
+
+
+def load(settings: Settings, pin: Path, cgroup_mount: Path) -> None:
+    """Compile, attach and pin everything; the folder ``pin`` appears whole or not at all.
+
+    Raises:
+        KernelError: the program does not compile, load, attach or pin here.
+    """
+    bpf = _compile(settings)
+    _fill(bpf)
+    pin.parent.mkdir(exist_ok=True)
+    # bpffs reserves names with a dot.
+    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=pin.parent))
+    try:
+        for name in MAPS:
+            _pin(bpf[name].map_fd, unfinished / name)
+        for name in RAW_TRACEPOINTS:
+            _pin(bpf.raw_tracepoint_fds[name.encode()], unfinished / (LINK_PREFIX + name))
+        root = os.open(cgroup_mount, os.O_RDONLY | os.O_DIRECTORY)
+        for name, attach_type in CGROUP_HOOKS.items():
+            hook = bpf.load_func(name, _PROG_TYPE_CGROUP_SOCK_ADDR, attach_type=attach_type)
+            link = create_cgroup_link(hook.fd, root, attach_type)
+            _pin(link, unfinished / (LINK_PREFIX + name))
+        unfinished.rename(pin)
+    except BaseException:
+        for path in unfinished.iterdir():
+            path.unlink()
+        unfinished.rmdir()
+        raise
+
+
+def main() -> None:
+    """Entry point of the loader process."""
+    request = json.load(sys.stdin)
+    try:
+        load(
+            Settings(**request["settings"]),
+            Path(request["pin"]),
+            Path(request["cgroup_mount"]),
+        )
+    except BaselineError as error:
+        json.dump({"problem": error.problem, "way_out": error.way_out}, sys.stdout)
+    except OSError as error:
+        json.dump({"problem": str(error), "way_out": "Run `baseline doctor`"}, sys.stdout)
+    else:
+        json.dump({}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The kernel's keys and events as the house's types."""
+
+import ipaddress
+import socket
+
+import numpy as np
+
+from baseline.kernel import layout
+from baseline.kernel.images import Images
+from baseline.sighting import Process
+from baseline.window import Connection, Execution
+
+_PROTOCOLS = {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp"}
+
+
+def decode_execution(key: np.void, images: Images) -> Execution:
+    """An execution from ``layout.EXECUTION_KEY``."""
+    return Execution(images.lineage(key["lineage"]), int(key["uid"]))
+
+
+def decode_connection(key: np.void) -> Connection:
+    """A connection from ``layout.CONNECTION_KEY``; address zero from the overflow is no peer."""
+    protocol = int(key["protocol"])
+    return Connection(
+        layout.DIRECTIONS[int(key["direction"])],
+        _PROTOCOLS.get(protocol, str(protocol)),
+        _address(int(key["family"]), key["address"].tobytes()),
+        int(key["port"]),
+    )
+
+
+def _address(family: int, raw: bytes) -> str:
+    if not any(raw):
+        return ""
+    if family == socket.AF_INET:
+        return str(ipaddress.IPv4Address(raw[:4]))
+    address = ipaddress.IPv6Address(raw)
+    return str(address.ipv4_mapped or address)
+
+
+def decode_event(
+    record: bytes, images: Images
+) -> tuple[int, int, int | Execution | Connection, Process | None]:
+    """Group, time (CLOCK_MONOTONIC, ns), item and process of a first-sight event."""
+    header = np.frombuffer(record, layout.EVENT, count=1)[0]
+    body = record[layout.EVENT.itemsize :]
+    item: int | Execution | Connection
+    if header["type"] == layout.EVENT_NGRAM:
+        item = int.from_bytes(body[:8], "little")
+    elif header["type"] == layout.EVENT_EXECUTION:
+        item = decode_execution(np.frombuffer(body, layout.EXECUTION_KEY, count=1)[0], images)
+    else:
+        item = decode_connection(np.frombuffer(body, layout.CONNECTION_KEY, count=1)[0])
+    process = None
+    if header["pid"]:
+        process = Process(
+            int(header["pid"]),
+            int(header["tid"]),
+            header["comm"].decode(errors="backslashreplace"),
+            images.lineage(header["lineage"]),
+        )
+    return int(header["group"]), int(header["time"]), item, process

@@ -1,0 +1,96 @@
+"""The structs of ``bpf/layout.h`` for numpy; a test compiles that file and compares them."""
+
+import numpy as np
+
+MAX_LINEAGE = 8
+PATH_COMPONENTS = 12
+COMPONENT_SIZE = 48
+SCRIPT_SIZE = 96
+COMM_SIZE = 16
+
+GROUP_SHIFT = 48
+COUNT_MASK = (1 << GROUP_SHIFT) - 1
+
+IMAGE_UNLINKED = 1
+IMAGE_PATH_CUT = 2
+IMAGE_DETACHED = 4
+
+DIRECTIONS = ("in", "out")
+
+EVENT_NGRAM = 1
+EVENT_EXECUTION = 2
+EVENT_CONNECTION = 3
+
+SLOT = np.dtype([("group_count", "<u8"), ("ngram", "<u8")])
+
+NGRAM_KEY = np.dtype([("ngram", "<u8"), ("group", "<u8")])
+
+EXECUTION_KEY = np.dtype([("lineage", "<u8", MAX_LINEAGE), ("group", "<u4"), ("uid", "<u4")])
+
+CONNECTION_KEY = np.dtype(
+    [
+        ("group", "<u4"),
+        ("port", "<u2"),
+        ("family", "u1"),
+        ("protocol", "u1"),
+        ("direction", "u1"),
+        ("unused", "V3"),
+        ("address", "V16"),
+    ]
+)
+
+IMAGE = np.dtype(
+    [
+        ("path", f"S{COMPONENT_SIZE}", PATH_COMPONENTS),
+        ("script", f"S{SCRIPT_SIZE}"),
+        ("flags", "<u4"),
+        ("unused", "<u4"),
+    ]
+)
+
+PROCESS = np.dtype([("lineage", "<u8", MAX_LINEAGE), ("group", "<u8")])
+
+LEDGER = np.dtype(
+    [
+        (name, "<u8")
+        for name in (
+            "ngrams_overflowed",
+            "ngrams_lost",
+            "executions",
+            "executions_lost",
+            "connections",
+            "connections_overflowed",
+            "connections_lost",
+            "events",
+            "events_lost",
+        )
+    ]
+)
+
+CONTROL = np.dtype(
+    [
+        (name, "<u8")
+        for name in (
+            "generation",
+            "image_seed",
+            "unattributed",
+            "groups_exhausted",
+            "lineages_lost",
+            "images_lost",
+        )
+    ]
+)
+
+# An event is this header and then its item, which is one of the keys above or an n-gram.
+EVENT = np.dtype(
+    [
+        ("time", "<u8"),
+        ("type", "<u4"),
+        ("group", "<u4"),
+        ("pid", "<u4"),
+        ("tid", "<u4"),
+        ("comm", f"S{COMM_SIZE}"),
+        ("lineage", "<u8", MAX_LINEAGE),
+    ]
+)
+EVENT_SIZE = EVENT.itemsize + EXECUTION_KEY.itemsize

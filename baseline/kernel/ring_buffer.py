@@ -1,0 +1,74 @@
+"""Reader of a BPF ring buffer (Documentation/bpf/ringbuf.rst) by memory map, without a library.
+
+The first page holds the consumer's position and is ours to write; the second holds the producer's;
+then comes the data, mapped twice in a row, so that a record never wraps.  A record is a header of
+eight bytes (length with a busy bit and a discard bit) and its content, rounded up to eight bytes.
+"""
+
+import mmap
+import select
+import struct
+from collections.abc import Iterator
+
+from baseline.kernel.bpf_syscall import BpfMap
+
+_BUSY = 1 << 31
+_DISCARDED = 1 << 30
+_HEADER_SIZE = 8
+
+
+class RingBuffer:
+    """The one reader of a ring buffer.
+
+    Args:
+        table: the map, of type ``BPF_MAP_TYPE_RINGBUF``.  What was in it before is dropped.
+    """
+
+    def __init__(self, table: BpfMap) -> None:
+        page = mmap.PAGESIZE
+        self._mask = table.max_entries - 1
+        self._consumer = mmap.mmap(table.descriptor, page, mmap.MAP_SHARED)
+        self._producer = mmap.mmap(
+            table.descriptor,
+            page + 2 * table.max_entries,
+            mmap.MAP_SHARED,
+            mmap.PROT_READ,
+            offset=page,
+        )
+        self._poll = select.epoll()
+        self._poll.register(table.descriptor, select.EPOLLIN)
+        self._write_position(self._produced())
+
+    def wait(self, seconds: float) -> None:
+        """Return when there may be something to read, or when the time is over."""
+        self._poll.poll(max(seconds, 0))
+
+    def records(self) -> Iterator[bytes]:
+        """Take the records that are there now."""
+        (position,) = struct.unpack_from("<Q", self._consumer)
+        produced = self._produced()
+        while position < produced:
+            start = mmap.PAGESIZE + (position & self._mask)
+            (length,) = struct.unpack_from("<I", self._producer, start)
+            if length & _BUSY:
+                return  # its writer is not done; the next wait wakes up for it
+            size = length & ~_DISCARDED
+            content = start + _HEADER_SIZE
+            record = None if length & _DISCARDED else self._producer[content : content + size]
+            position += (_HEADER_SIZE + size + 7) & ~7
+            self._write_position(position)
+            if record is not None:
+                yield record
+
+    def close(self) -> None:
+        """Unmap; the kernel goes on writing until the buffer is full."""
+        self._poll.close()
+        self._consumer.close()
+        self._producer.close()
+
+    def _produced(self) -> int:
+        (position,) = struct.unpack_from("<Q", self._producer)
+        return int(position)
+
+    def _write_position(self, position: int) -> None:
+        struct.pack_into("<Q", self._consumer, 0, position)

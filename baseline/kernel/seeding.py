@@ -1,0 +1,81 @@
+"""Lineages of processes that ran before their cgroup was tracked, from /proc.
+
+So a service need not be restarted to be learned, and what it executes next has the same lineage as
+if it had been watched from its start.
+"""
+
+import contextlib
+import errno
+from pathlib import Path
+
+import numpy as np
+
+from baseline.kernel import layout
+from baseline.kernel.collector import Collector
+from baseline.kernel.images import hash_image, running_image
+
+_PROC = Path("/proc")
+
+
+def seed(collector: Collector, cgroup: Path, group: int) -> None:
+    """Give every process of a cgroup's subtree its lineage, unless it has one already."""
+    seeder = _Seeder(collector, group)
+    before = -1
+    # A process may start another while we read: read again until nothing is new.
+    while len(seeder.lineages) != before:
+        before = len(seeder.lineages)
+        members = {
+            int(line)
+            for procs in [cgroup / "cgroup.procs", *cgroup.rglob("cgroup.procs")]
+            for line in _lines(procs)
+        }
+        for pid in sorted(members):
+            seeder.lineage(pid, members)
+
+
+def _lines(path: Path) -> list[str]:
+    with contextlib.suppress(OSError):  # the cgroup is gone
+        return path.read_text().split()
+    return []
+
+
+class _Seeder:
+    def __init__(self, collector: Collector, group: int) -> None:
+        self._maps = collector.maps
+        self._image_seed = int(collector.control["image_seed"][0])
+        self._group = group
+        self.lineages: dict[int, tuple[int, ...]] = {}
+
+    def lineage(self, pid: int, members: set[int]) -> tuple[int, ...]:
+        """Hashes of a process's images, newest first; its ancestors are seeded before it."""
+        if pid in self.lineages:
+            return self.lineages[pid]
+        self.lineages[pid] = ()  # ends a loop of parents, which reused process ids could make
+        try:
+            parent = _parent(pid)
+            inherited = self.lineage(parent, members) if parent in members else ()
+            image = running_image(_PROC / str(pid))
+        except OSError:
+            return ()  # it has ended
+        image_hash = hash_image(image, self._image_seed)
+        images = self._maps["images"]
+        if images.lookup(image_hash.to_bytes(8, "little")) is None:
+            images.update(image_hash.to_bytes(8, "little"), image.tobytes())
+        if inherited[:1] != (image_hash,):
+            inherited = (image_hash, *inherited)[: layout.MAX_LINEAGE]
+        self.lineages[pid] = inherited
+        record = np.zeros((), layout.PROCESS)
+        record["lineage"][: len(inherited)] = inherited
+        record["group"] = self._group
+        try:
+            self._maps["processes"].insert(pid.to_bytes(4, "little"), record.tobytes())
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise
+        return inherited
+
+
+def _parent(pid: int) -> int:
+    # The name may hold blanks and brackets; what follows its last bracket does not.
+    fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    return int(fields[1])

@@ -1,0 +1,176 @@
+"""The kernel as a source: windows at a steady pace, and first sights the moment they happen."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from baseline.errors import UsageError
+from baseline.kernel.agents import EventsLock
+from baseline.kernel.collector import Collector
+from baseline.kernel.decoding import decode_connection, decode_event, decode_execution
+from baseline.kernel.images import Images
+from baseline.kernel.program import Settings
+from baseline.kernel.ring_buffer import RingBuffer
+from baseline.kernel.tables import GroupCounts, Tables
+from baseline.kernel.tracker import Tracked, Tracker
+from baseline.sighting import Observation, Sighting
+from baseline.window import Connection, Execution, Window
+from baseline.workloads.cgroups import CgroupSelector
+
+_LONGEST_WAIT = 0.1
+"""Seconds after which a request to stop is noticed at the latest."""
+
+
+class KernelSource:
+    """What the selected cgroups do from now on.
+
+    Args:
+        selectors: which cgroups; those that appear later are counted from their first call on.
+        interval: length of a window in seconds.
+        keep: leave the program loaded at the end.
+        say: told in a sentence about what a user should know meanwhile.
+        settings: sizes of the kernel's tables.
+
+    Raises:
+        UsageError: a cgroup without wildcards does not exist.
+        KernelError: the program cannot be loaded here.
+    """
+
+    def __init__(
+        self,
+        selectors: Sequence[CgroupSelector],
+        *,
+        interval: float = 1.0,
+        keep: bool = False,
+        say: Callable[[str], None],
+        settings: Settings | None = None,
+    ) -> None:
+        for selector in selectors:
+            if not selector.depth and not selector.existing():
+                raise UsageError(
+                    f"There is no cgroup {selector.base} below {selector.mount}",
+                    "Check the name with `systemd-cgls`, or give a glob to wait for it: "
+                    f"'{selector.base}*'",
+                )
+        self._selectors = selectors
+        self._interval = interval
+        self._say = say
+        self._collector = Collector(
+            selectors[0].mount,
+            ["/".join(s.parts) for s in selectors],
+            keep=keep,
+            settings=settings,
+        )
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._collector = stack.enter_context(self._collector)
+            self._images = Images(self._collector.maps["images"])
+            self._tables = Tables(self._collector)
+            self._tracker = Tracker(self._collector, self._selectors, self._say)
+            lock = EventsLock()
+            stack.callback(lock.close)
+            self._events = None
+            if lock.held:
+                self._events = RingBuffer(self._collector.maps["events"])
+                stack.callback(self._events.close)
+            else:
+                self._say("Another command reads first sights: alerts here wait for the window")
+            self._tracker.refresh()
+            for selector in self._selectors:
+                if not selector.existing():
+                    self._say(f"Waiting for a cgroup that matches {selector}")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def observations(
+        self, duration: float | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Observation]:
+        """Windows of every workload at each interval, and sightings as they come.
+
+        Args:
+            duration: seconds to watch, from the moment when the first cgroup matches; ``None``
+                goes on until ``stop`` says so.
+            stop: asked several times a second.
+
+        Yields:
+            Windows and sightings.  The last windows are shorter than the interval, so that
+            nothing that was counted is left out.
+        """
+        while not self._tracker.groups:
+            if stop():
+                return
+            time.sleep(_LONGEST_WAIT)
+            self._tracker.refresh()
+        began = opened = time.monotonic()
+        ends = began + duration if duration is not None else float("inf")
+        ticks = 0
+        while not stop() and opened < ends:
+            ticks += 1
+            due = min(began + ticks * self._interval, ends)
+            while (now := time.monotonic()) < due and not stop():
+                yield from self._wait(min(due - now, _LONGEST_WAIT))
+            closed = time.monotonic()
+            yield from self._windows(closed - opened)
+            opened = closed
+            # After a pause (a suspended machine, a slow consumer) do not hurry through what was
+            # missed: one long window holds it.
+            ticks = max(ticks, int((closed - began) / self._interval))
+
+    def _windows(self, seconds: float) -> list[Window]:
+        ended = self._tracker.ended()
+        changes = self._tables.read()
+        self._tracker.refresh()
+        end = time.time_ns()
+        windows = [
+            self._window(tracked, changes.get(group, GroupCounts()), end, int(seconds * 1e9))
+            for group, tracked in sorted(self._tracker.groups.items())
+        ]
+        self._tracker.forget(ended)
+        return windows
+
+    def _window(self, tracked: Tracked, counts: GroupCounts, end: int, length: int) -> Window:
+        # Different keys may mean one item: an IPv4 peer comes as either family.
+        executions: Counter[Execution] = Counter()
+        for key, count in counts.executions:
+            executions[decode_execution(key, self._images)] += count
+        connections: Counter[Connection] = Counter()
+        for key, count in counts.connections:
+            connections[decode_connection(key)] += count
+        return Window(
+            workload=tracked.workload,
+            replica=tracked.path,
+            start=end - length,
+            end=end,
+            observed=length,
+            ngrams=counts.ngrams,
+            executions=executions,
+            connections=connections,
+            ledger=counts.ledger,
+        )
+
+    def _wait(self, seconds: float) -> Iterator[Sighting]:
+        if self._events is None:
+            time.sleep(seconds)
+            return
+        self._events.wait(seconds)
+        wall_clock = time.time_ns() - time.monotonic_ns()
+        for record in self._events.records():
+            group, when, item, process = decode_event(record, self._images)
+            if group not in self._tracker.groups:
+                self._tracker.refresh()
+            tracked = self._tracker.groups.get(group)
+            if tracked is not None:
+                yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, process)

@@ -1,0 +1,83 @@
+"""The C header with the kernel structs that ``bpf/`` reads, generated for the running kernel.
+
+Each struct has just the members that we use, each at its true offset, so the C says
+``task->tgid`` and never meets the headers of another kernel, whose offsets would be silently wrong.
+"""
+
+from baseline.kernel.btf import KernelTypes
+
+# Struct -> member -> C type.  A struct stands after those it holds by value.
+_USED: dict[str, dict[str, str]] = {
+    "thread_info": {"status": "u32"},
+    "kernfs_node": {"id": "u64"},
+    "cgroup_subsys_state": {"parent": "struct cgroup_subsys_state *"},
+    "cgroup_root": {"hierarchy_id": "int"},
+    "cgroup": {
+        "self": "struct cgroup_subsys_state",
+        "kn": "struct kernfs_node *",
+        "root": "struct cgroup_root *",
+    },
+    "css_set": {"dfl_cgrp": "struct cgroup *"},
+    "cred": {"euid": "u32"},
+    "signal_struct": {"live": "int"},
+    "vfsmount": {"mnt_root": "struct dentry *"},
+    "mount": {
+        "mnt": "struct vfsmount",
+        "mnt_parent": "struct mount *",
+        "mnt_mountpoint": "struct dentry *",
+    },
+    "qstr": {"name": "const unsigned char *"},
+    "dentry": {"d_name": "struct qstr", "d_parent": "struct dentry *"},
+    "inode": {"i_nlink": "u32"},
+    "path": {"mnt": "struct vfsmount *", "dentry": "struct dentry *"},
+    "file": {"f_path": "struct path", "f_inode": "struct inode *"},
+    "mm_struct": {"exe_file": "struct file *"},
+    "linux_binprm": {"filename": "const char *", "interp": "const char *"},
+    "task_struct": {
+        "thread_info": "struct thread_info",
+        "pid": "int",
+        "tgid": "int",
+        "mm": "struct mm_struct *",
+        "cgroups": "struct css_set *",
+        "cred": "const struct cred *",
+        "signal": "struct signal_struct *",
+    },
+    "sock_common": {
+        "skc_daddr": "u32",
+        "skc_v6_daddr": "struct { u8 bytes[16]; }",
+        "skc_dport": "u16",
+        "skc_num": "u16",
+        "skc_family": "u16",
+    },
+    "sock_cgroup_data": {"cgroup": "struct cgroup *"},
+    "sock": {
+        "__sk_common": "struct sock_common",
+        "sk_cgrp_data": "struct sock_cgroup_data",
+        "sk_protocol": "u16",
+    },
+    "io_kiocb": {"opcode": "u8"},
+}
+
+
+def kernel_structs(types: KernelTypes) -> str:
+    """C text that declares the structs.
+
+    Raises:
+        KernelError: this kernel lacks one of them.
+    """
+    lines = [f"struct {name};" for name in _USED]
+    for name, members in _USED.items():
+        lines += [f"struct {name} {{", "\tunion {"]
+        offsets = {member: types.offset(name, member) for member in members}
+        for member, kind in members.items():
+            padding = f"char before_{member}[{offsets[member]}]; " if offsets[member] else ""
+            lines.append(f"\t\tstruct {{ {padding}{kind} {member}; }};")
+        lines += ["\t};", "};"]
+        lines += [
+            f"_Static_assert(__builtin_offsetof(struct {name}, {member}) == {offset}, "
+            f'"offset of {name}.{member}");'
+            for member, offset in offsets.items()
+        ]
+    lines.append(f"#define CGROUP_SELF_OFFSET {types.offset('cgroup', 'self')}")
+    lines.append(f"#define MOUNT_MNT_OFFSET {types.offset('mount', 'mnt')}")
+    return "\n".join(lines) + "\n"

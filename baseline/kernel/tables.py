@@ -1,0 +1,209 @@
+"""What the kernel counted since the last reading, by group.
+
+Counts in the kernel only grow, so a reading is a copy and a subtraction; any number of readers can
+read at once and none takes anything from another.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from baseline.kernel import layout
+from baseline.kernel.accounts import Account, Counts
+from baseline.kernel.bpf_syscall import BpfMap
+from baseline.kernel.collector import Collector
+from baseline.kernel.program import MAX_GROUPS
+from baseline.window import Ledger, NgramCounts, Tally
+
+
+class _Growth(NamedTuple):
+    """Entries of a table that grew: key, group and growth of each, shape (k,)."""
+
+    keys: npt.NDArray[Any]
+    groups: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+    def by_group(self) -> Counts:
+        return np.bincount(self.groups, self.counts, MAX_GROUPS).astype(np.int64)
+
+    def plus(self, other: "_Growth") -> "_Growth":
+        return _Growth(
+            np.concatenate([self.keys, other.keys]),
+            np.concatenate([self.groups, other.groups]),
+            np.concatenate([self.counts, other.counts]),
+        )
+
+    def of_field(self, name: str) -> "_Growth":
+        """The same with one field of the keys as keys."""
+        return _Growth(self.keys[name], self.groups, self.counts)
+
+    def rows_by_group(self) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        order = np.argsort(self.groups, kind="stable")
+        distinct, starts = np.unique(self.groups[order], return_index=True)
+        # Split before every start but the first; an empty table has none.
+        yield from zip(distinct.tolist(), np.split(order, starts[1:]), strict=False)
+
+    def entries(self) -> Iterator[tuple[int, Any, int]]:
+        yield from zip(self.groups.tolist(), self.keys, self.counts.tolist(), strict=True)
+
+
+class _SlotTable:
+    """The memory-mapped table of n-grams, with what was read of it last."""
+
+    def __init__(self, slots: npt.NDArray[np.void]) -> None:
+        self._slots = slots
+        self._seen = np.zeros(slots.size, np.uint64)
+
+    def read(self) -> _Growth:
+        snapshot = self._slots.ravel().copy()
+        grown = np.flatnonzero(snapshot["group_count"] != self._seen)
+        now, before = snapshot["group_count"][grown], self._seen[grown]
+        self._seen[grown] = now
+        count = np.uint64(layout.COUNT_MASK)
+        return _Growth(
+            snapshot["ngram"][grown],
+            (now >> np.uint64(layout.GROUP_SHIFT)).astype(np.int64),
+            ((now & count) - (before & count)).astype(np.int64),
+        )
+
+
+class _HashTable:
+    """A hash map of counts that only grow, with what was read of it last."""
+
+    def __init__(self, table: BpfMap, key: np.dtype[np.void]) -> None:
+        self._table = table
+        self._key = key
+        self._seen: dict[bytes, int] = {}
+
+    def read(self, *, needed: bool) -> _Growth:
+        """Entries that grew; the map is not touched where that is known not to be needed."""
+        keys: list[bytes] = []
+        counts: list[int] = []
+        for raw_keys, raw_values in self._table.entries() if needed else ():
+            size = self._key.itemsize
+            # A per-CPU value is one count for each CPU.
+            totals = np.frombuffer(raw_values, "<u8").reshape(len(raw_keys) // size, -1).sum(axis=1)
+            for index, count in enumerate(totals.tolist()):
+                key = bytes(raw_keys[index * size : (index + 1) * size])
+                growth = count - self._seen.get(key, 0)
+                if growth:
+                    self._seen[key] = count
+                    keys.append(key)
+                    counts.append(growth)
+        entries = np.frombuffer(b"".join(keys), self._key)
+        return _Growth(entries, entries["group"].astype(np.int64), np.array(counts, np.int64))
+
+
+@dataclass
+class GroupCounts:
+    """What one group did between two readings.
+
+    Attributes:
+        ngrams: the histogram.
+        executions, connections: raw keys (``layout.EXECUTION_KEY``, ``CONNECTION_KEY``) and counts.
+        ledger: where every count went.
+    """
+
+    ngrams: NgramCounts = field(default_factory=NgramCounts.empty)
+    executions: list[tuple[np.void, int]] = field(default_factory=list)
+    connections: list[tuple[np.void, int]] = field(default_factory=list)
+    ledger: Ledger = Ledger()
+
+
+class Tables:
+    """A reader of the kernel's tables, with its own idea of what it has seen already.
+
+    Args:
+        collector: the loaded program.  What it counted before this moment is not reported.
+    """
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        maps = collector.maps
+        self._slots = _SlotTable(collector.slots)
+        self._ngram_overflow = _HashTable(maps["ngram_overflow"], layout.NGRAM_KEY)
+        self._executions = _HashTable(maps["executions"], layout.EXECUTION_KEY)
+        self._connections = _HashTable(maps["connections"], layout.CONNECTION_KEY)
+        self._connection_overflow = _HashTable(maps["connection_overflow"], layout.CONNECTION_KEY)
+        cpus = len(collector.calls)
+        self._ngram_account = Account(MAX_GROUPS, cpus)
+        self._execution_account = Account(MAX_GROUPS, cpus)
+        self._connection_account = Account(MAX_GROUPS, cpus)
+        self._event_account = Account(MAX_GROUPS, cpus)
+        self._events_sent = np.zeros(MAX_GROUPS, np.int64)
+        self.read()
+
+    def read(self) -> dict[int, GroupCounts]:
+        """Counts by group since the last reading; groups that did nothing are not there."""
+        # The order matters: the independent counts enclose the tables (baseline.kernel.accounts).
+        calls_before, before = self._calls(), self._ledgers()
+        slots = self._slots.read()
+        ngram_overflow = self._ngram_overflow.read(needed=bool(before["ngrams_overflowed"].any()))
+        executions = self._executions.read(
+            needed=self._execution_account.is_behind(before["executions"])
+        )
+        behind = self._connection_account.is_behind(before["connections"])
+        connections = self._connections.read(needed=behind)
+        folded = self._connection_overflow.read(needed=behind)
+        after, calls_after = self._ledgers(), self._calls()
+
+        nothing = np.zeros(MAX_GROUPS, np.int64)
+        sent = after["events"] - after["events_lost"]
+        tallies = {
+            "ngrams": self._ngram_account.settle(
+                recorded=slots.by_group(),
+                overflowed=ngram_overflow.by_group(),
+                lost=after["ngrams_lost"],
+                before=calls_before,
+                after=calls_after,
+            ),
+            "executions": self._execution_account.settle(
+                recorded=executions.by_group(),
+                overflowed=nothing,
+                lost=after["executions_lost"],
+                before=before["executions"],
+                after=after["executions"],
+            ),
+            "connections": self._connection_account.settle(
+                recorded=connections.by_group(),
+                overflowed=folded.by_group(),
+                lost=after["connections_lost"],
+                before=before["connections"],
+                after=after["connections"],
+            ),
+            "events": self._event_account.settle(
+                recorded=sent - self._events_sent,
+                overflowed=nothing,
+                lost=after["events_lost"],
+                before=after["events"],
+                after=after["events"],
+            ),
+        }
+        self._events_sent = sent
+
+        changes: defaultdict[int, GroupCounts] = defaultdict(GroupCounts)
+        ngrams = slots.plus(ngram_overflow.of_field("ngram"))
+        for group, rows in ngrams.rows_by_group():
+            histogram = NgramCounts.collect(ngrams.keys[rows], ngrams.counts[rows])
+            changes[group].ngrams = histogram
+        for group, key, count in executions.entries():
+            changes[group].executions.append((key, count))
+        for group, key, count in connections.plus(folded).entries():
+            changes[group].connections.append((key, count))
+        touched = np.flatnonzero(sum(np.abs(tally).sum(axis=0) for tally in tallies.values()))
+        for group in touched.tolist():
+            columns = {name: Tally(*tally[:, group].tolist()) for name, tally in tallies.items()}
+            changes[group].ledger = Ledger(**columns)
+        return dict(changes)
+
+    def _calls(self) -> Counts:
+        calls: Counts = self._collector.calls.sum(axis=0).astype(np.int64)
+        return calls
+
+    def _ledgers(self) -> dict[str, Counts]:
+        copy = self._collector.ledgers.copy()
+        return {name: copy[name].astype(np.int64) for name in layout.LEDGER.names or ()}

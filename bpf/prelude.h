@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Before everything else.  The loader joins, in this order: its settings (#define), this file, the
+ * kernel's structs with the members that we read, each at its true offset (generated from the
+ * running kernel's BTF), layout.h, and the collectors.  BCC compiles the whole as one text.
+ */
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Reads a member through a pointer that the verifier does not know: false, and 0, on a fault. */
+#define READ(destination, member) \
+	(bpf_probe_read_kernel(&(destination), sizeof(destination), &(member)) == 0)
+
+#define ADD(counter, n) __sync_fetch_and_add(&(counter), n)
+
+/* The compiler must not move a write across this. */
+#define BARRIER() __asm__ __volatile__("" ::: "memory")

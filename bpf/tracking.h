@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which group a task belongs to, at a cost that an untracked task hardly notices: the answer is
+ * kept with the thread and looked up again only when its cgroup or the set of tracked ones changed.
+ */
+
+struct thread {
+	u64 ngram;
+	u64 cgroup;
+	u32 group;
+	u32 generation;
+};
+
+/* Cgroup id -> group. */
+BPF_HASH(tracked, u64, u32, MAX_GROUPS);
+/* Cgroup id -> how many levels below it the cgroups to track appear. */
+BPF_HASH(nurseries, u64, u32, 1024);
+/* Cgroup id -> path, of those that were tracked as they appeared. */
+BPF_HASH(cgroup_paths, u64, struct cgroup_path, MAX_GROUPS);
+/* Numbers that no group has. */
+BPF_QUEUE(free_groups, u32, MAX_GROUPS);
+BPF_F_TABLE("array", u32, struct control, control, 1, BPF_F_MMAPABLE);
+BPF_PERCPU_ARRAY(path_buffer, struct cgroup_path, 1);
+BPF_F_TABLE("array", u32, struct ledger, ledgers, MAX_GROUPS, BPF_F_MMAPABLE);
+
+#if THREADS_IN_ARRAY
+/* By thread id: the cheapest, at 24 bytes for each possible id. */
+BPF_ARRAY(threads, struct thread, PID_MAX);
+
+INLINE struct thread *thread_of(struct task_struct *task)
+{
+	u32 pid = task->pid;
+	return threads.lookup(&pid);
+}
+#else
+/* Where ids go up to millions: with the task itself, some 10 ns dearer a call. */
+BPF_TASK_STORAGE(threads, struct thread);
+
+INLINE struct thread *thread_of(struct task_struct *task)
+{
+	return threads.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+#endif
+
+INLINE struct control *the_control(void)
+{
+	u32 zero = 0;
+	return control.lookup(&zero);
+}
+
+INLINE struct ledger *ledger_of(u32 group)
+{
+	return ledgers.lookup(&group);
+}
+
+/* The nearest tracked cgroup at or above the current task's own. */
+INLINE u32 find_group(u64 cgroup)
+{
+	u32 *group = tracked.lookup(&cgroup);
+	if (group)
+		return *group;
+#pragma unroll
+	for (int level = MAX_CGROUP_DEPTH; level > 0; level--) {
+		u64 ancestor = bpf_get_current_ancestor_cgroup_id(level);
+		if (!ancestor)
+			continue;
+		group = tracked.lookup(&ancestor);
+		if (group)
+			return *group;
+	}
+	return 0;
+}
+
+/* Group of the current task, whose thread state is given; a move between groups forgets history. */
+INLINE u32 group_of(struct task_struct *task, struct thread *thread)
+{
+	struct control *shared = the_control();
+	u64 cgroup = task->cgroups->dfl_cgrp->kn->id;
+
+	if (!shared)
+		return 0;
+	if (thread->cgroup != cgroup || thread->generation != (u32)shared->generation) {
+		u32 group = find_group(cgroup);
+		if (group != thread->group)
+			thread->ngram = 0;
+		thread->cgroup = cgroup;
+		thread->generation = shared->generation;
+		thread->group = group;
+	}
+	return thread->group;
+}
+
+INLINE u32 current_group(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct thread *thread = thread_of(task);
+	return thread ? group_of(task, thread) : 0;
+}
+
+/*
+ * A cgroup that appears at the right depth below a nursery is tracked before its first process
+ * runs: a container's first calls and programs are not missed.  User space lets those go again
+ * whose name does not match what the user asked for.
+ */
+RAW_TRACEPOINT_PROBE(cgroup_mkdir)
+{
+	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
+	struct cgroup_root *root = 0;
+	struct cgroup_subsys_state *parent_state = 0;
+	struct kernfs_node *node = 0;
+	int hierarchy = -1;
+	u64 id = 0, parent_id = 0;
+	u32 zero = 0, group = 0, levels;
+
+	/* The version 1 hierarchies have ids of their own that may equal ours. */
+	if (!READ(root, cgroup->root) || !READ(hierarchy, root->hierarchy_id) || hierarchy != 0)
+		return 0;
+	if (!READ(parent_state, cgroup->self.parent) || !parent_state)
+		return 0;
+	struct cgroup *parent = (struct cgroup *)((char *)parent_state - CGROUP_SELF_OFFSET);
+	if (!READ(node, parent->kn) || !READ(parent_id, node->id))
+		return 0;
+	u32 *below = nurseries.lookup(&parent_id);
+	if (!below)
+		return 0;
+	levels = *below;
+	if (!READ(node, cgroup->kn) || !READ(id, node->id))
+		return 0;
+	if (levels > 1) {
+		levels--;
+		nurseries.update(&id, &levels);
+		return 0;
+	}
+	struct cgroup_path *path = path_buffer.lookup(&zero);
+	if (!path)
+		return 0;
+	__builtin_memset(path, 0, sizeof(*path));
+	bpf_probe_read_kernel_str(path->text, sizeof(path->text), (void *)ctx->args[1]);
+	if (free_groups.pop(&group) || cgroup_paths.update(&id, path) ||
+	    tracked.update(&id, &group)) {
+		struct control *shared = the_control();
+		if (shared)
+			ADD(shared->groups_exhausted, 1);
+	}
+	return 0;
+}
