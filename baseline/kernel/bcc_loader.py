@@ -29,10 +29,10 @@ from baseline.kernel.program import (
     RAW_TRACEPOINTS,
     UNFINISHED_PREFIX,
     Settings,
-    bpf_directory,
     program_text,
 )
 from baseline.kernel.structs import kernel_structs
+from baseline.resources import resource_directory
 
 _PROG_TYPE_CGROUP_SOCK_ADDR = 18  # enum bpf_prog_type, include/uapi/linux/bpf.h
 
@@ -54,7 +54,7 @@ def _captured_stderr() -> Iterator[list[str]]:
 
 
 def _compile(settings: Settings) -> Any:  # noqa: ANN401  # BCC has no types
-    os.environ["BCC_KERNEL_SOURCE"] = str(bpf_directory() / "stubs")
+    os.environ["BCC_KERNEL_SOURCE"] = str(resource_directory("bpf") / "stubs")
     try:
         from bcc import BPF
     except ImportError as cause:

@@ -117,11 +117,10 @@ class Collector:
             "pin": str(self._pin),
             "cgroup_mount": str(self._cgroup_mount),
         }
-        python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
         package = Path(__file__).resolve().parents[2]
         try:
             loader = subprocess.run(
-                [python, "-m", "baseline.kernel.bcc_loader"],
+                [loader_python(), "-m", "baseline.kernel.bcc_loader"],
                 input=json.dumps(request),
                 env={**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
                 capture_output=True,
@@ -173,6 +172,12 @@ class Collector:
             protection,
         )
         return np.frombuffer(memory, kind, count=table.max_entries)
+
+
+def loader_python() -> str:
+    """The Python that has BCC: the system's, which distributions package it for."""
+    system = "/usr/bin/python3"
+    return system if Path(system).exists() else sys.executable
 
 
 def require_rights() -> None:

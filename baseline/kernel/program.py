@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from baseline.errors import KernelError
+from baseline.resources import resource_directory
 
 SOURCES = (
     "prelude.h",
@@ -113,20 +113,11 @@ def possible_cpus() -> int:
     return int(ranges.split(",")[-1].split("-")[-1]) + 1
 
 
-def bpf_directory() -> Path:
-    """The folder with the C: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).resolve().parents[1]
-    for candidate in (package / "bpf", package.parent / "bpf"):
-        if (candidate / "layout.h").exists():
-            return candidate
-    raise KernelError("The C of the kernel part is not installed", "Install baseline-ebpf again")
-
-
 def program_text(settings: Settings, kernel_structs: str) -> str:
     """The one C text that BCC compiles; ``#line`` makes its errors name the true files."""
     parts = [f"#define {name} {value}" for name, value in settings.defines().items()]
     for name in SOURCES:
-        parts += [f'#line 1 "bpf/{name}"', (bpf_directory() / name).read_text()]
+        parts += [f'#line 1 "bpf/{name}"', (resource_directory("bpf") / name).read_text()]
         if name == "prelude.h":
             parts += ['#line 1 "kernel structs"', kernel_structs]
     return "\n".join(parts)

