@@ -22,13 +22,15 @@ _WAYS_OUT = {
     errno.EPERM: "Choose a path you may write to, or run as a user who may",
     errno.ENOENT: "Create the folder above it first",
     errno.ENOTDIR: "Choose a path whose parents are folders",
+    errno.EEXIST: "Choose a path whose parents are folders",
 }
 
 
 def output_error(path: Path, cause: OSError) -> OutputError:
     """The user's version of an operating-system error met while writing ``path``."""
     way_out = _WAYS_OUT.get(cause.errno or 0, "Choose another path and try again")
-    return OutputError(f"{path} cannot be written: {os.strerror(cause.errno or 0)}", way_out)
+    reason = os.strerror(cause.errno) if cause.errno else str(cause)
+    return OutputError(f"{path} cannot be written: {reason}", way_out)
 
 
 def flush_directory(path: Path) -> None:
@@ -38,6 +40,21 @@ def flush_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_directories(path: Path) -> None:
+    """Create a folder and the missing ones above it, durably; one that exists is fine.
+
+    Raises:
+        OutputError: it cannot be created.
+    """
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            flush_directory(folder.parent)
+    except OSError as cause:
+        raise output_error(path, cause) from cause
 
 
 def flush_file(path: Path) -> None:
@@ -75,47 +92,77 @@ def new_file(path: Path) -> Iterator[Path]:
         raise output_error(path, cause) from cause
 
 
-def require_absent(path: Path, *, force: bool) -> None:
+def require_absent(path: Path, *, force: bool, marker: str | None = None) -> None:
     """Refuse an output that exists, unless it is to be replaced.
 
+    Args:
+        path: the output.
+        force: it may be replaced.
+        marker: only a folder that holds a file of this name may be, so that a slip of the hand
+            cannot replace somebody's home.
+
     Raises:
-        UsageError: ``path`` exists and ``force`` is not set.
+        UsageError: ``path`` exists and may not be replaced.
+        OutputError: the folder above it may not be looked into.
     """
-    if path.exists() and not force:
+    try:
+        if not path.exists():
+            return
+        is_ours = marker is None or (path / marker).is_file()
+    except OSError as cause:
+        raise output_error(path, cause) from cause
+    if not force:
         raise UsageError(f"{path} exists", "Choose another name or add --force to replace it")
+    if not is_ours:
+        raise UsageError(
+            f"{path} exists and --force does not replace it, because it holds no {marker}",
+            "Choose another name, or remove it yourself",
+        )
 
 
 @contextmanager
-def new_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
+def new_directory(path: Path, *, force: bool = False, marker: str | None = None) -> Iterator[Path]:
     """Write a folder whole: yields a temporary folder to fill, renamed to ``path`` at the end.
 
     Files written into it are flushed here.  With ``force`` an existing ``path`` is replaced once
-    the new folder is complete.
+    the new folder is complete; ``marker`` is as in :func:`require_absent`.
 
     Raises:
-        UsageError: ``path`` exists and ``force`` is not set.
+        UsageError: ``path`` exists and may not be replaced.
         OutputError: it cannot be written; nothing is left behind and an old one stays.
     """
-    require_absent(path, force=force)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
+    require_absent(path, force=force, marker=marker)
+    final = path.resolve()  # "." and ".." have no name to put a dot before
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    replaced = final.with_name(f".{final.name}.{os.getpid()}.old")
     try:
-        temporary.mkdir(parents=True)
+        make_directories(final.parent)
+        _remove(temporary)  # of a killed process that had our number
+        temporary.mkdir()
         try:
             yield temporary
             for folder, _, files in os.walk(temporary, topdown=False):
                 for name in files:
                     flush_file(Path(folder, name))
                 flush_directory(Path(folder))
-            if path.exists():
-                path.rename(replaced)
-            temporary.rename(path)
-            flush_directory(path.parent)
+            if final.exists():
+                _remove(replaced)
+                final.rename(replaced)
+            temporary.rename(final)
+            flush_directory(final.parent)
         except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if replaced.exists() and not path.exists():
-                replaced.rename(path)
+            _remove(temporary)
+            if replaced.exists() and not final.exists():
+                replaced.rename(final)
             raise
-        shutil.rmtree(replaced, ignore_errors=True)
+        _remove(replaced)
     except OSError as cause:
         raise output_error(path, cause) from cause
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, as far as possible, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -12,11 +12,43 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
 #define ALLOW 1
 
 BPF_HASH(connections, struct connection_key, u64, MAX_CONNECTIONS);
 /* When the table is full, peers are folded into one entry for each direction, protocol and port. */
 BPF_HASH(connection_overflow, struct connection_key, u64, CONNECTION_OVERFLOW);
+
+INLINE void sight_connection(struct connection_key *key, bool identified)
+{
+	struct event *event = new_event(EVENT_CONNECTION, key->group, identified);
+	if (event) {
+		event->connection = *key;
+		events.ringbuf_submit(event, 0);
+	}
+}
+
+/* There is no room for this peer: its address is folded away. */
+INLINE void overflow_connection(struct connection_key *key, struct ledger *ledger)
+{
+	u64 one = 1, *count;
+
+	__builtin_memset(key->address, 0, sizeof(key->address));
+	count = connection_overflow.lookup(key);
+	if (!count) {
+		if (connection_overflow.insert(key, &one) == 0) {
+			ADD(ledger->connections_overflowed, 1);
+			return;
+		}
+		count = connection_overflow.lookup(key);
+	}
+	if (count) {
+		ADD(*count, 1);
+		ADD(ledger->connections_overflowed, 1);
+	} else {
+		ADD(ledger->connections_lost, 1);
+	}
+}
 
 INLINE void count_connection(struct connection_key *key, bool identified)
 {
@@ -26,28 +58,19 @@ INLINE void count_connection(struct connection_key *key, bool identified)
 	if (!ledger)
 		return;
 	ADD(ledger->connections, 1);
+	if (!count) {
+		if (connections.insert(key, &one) == 0) {
+			sight_connection(key, identified);
+			return;
+		}
+		count = connections.lookup(key);	/* another CPU made it meanwhile, or it is full */
+	}
 	if (count) {
 		ADD(*count, 1);
 		return;
 	}
-	bool recorded = connections.update(key, &one) == 0;
-	struct event *event = new_event(EVENT_CONNECTION, key->group, identified);
-	if (event) {
-		event->connection = *key;
-		events.ringbuf_submit(event, 0);
-	}
-	if (recorded)
-		return;
-	__builtin_memset(key->address, 0, sizeof(key->address));
-	count = connection_overflow.lookup(key);
-	if (count) {
-		ADD(*count, 1);
-		ADD(ledger->connections_overflowed, 1);
-	} else if (connection_overflow.update(key, &one) == 0) {
-		ADD(ledger->connections_overflowed, 1);
-	} else {
-		ADD(ledger->connections_lost, 1);
-	}
+	sight_connection(key, identified);
+	overflow_connection(key, ledger);
 }
 
 INLINE u32 group_of_socket(struct sock *socket)
@@ -86,6 +109,8 @@ RAW_TRACEPOINT_PROBE(inet_sock_set_state)
 		return 0;
 	READ(family, socket->__sk_common.skc_family);
 	READ(protocol, socket->sk_protocol);
+	if (protocol == IPPROTO_MPTCP)	/* repeats what its TCP subflows do */
+		return 0;
 	key.family = family;
 	key.protocol = protocol;
 	key.direction = outbound ? DIRECTION_OUT : DIRECTION_IN;

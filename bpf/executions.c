@@ -124,20 +124,21 @@ INLINE void count_execution(struct execution_key *key, struct ledger *ledger)
 	u64 one = 1, *count = executions.lookup(key);
 
 	ADD(ledger->executions, 1);
-	if (count) {
+	if (!count) {
+		if (executions.insert(key, &one) == 0) {
+			struct event *event = new_event(EVENT_EXECUTION, key->group, true);
+			if (event) {
+				event->execution = *key;
+				events.ringbuf_submit(event, 0);
+			}
+			return;
+		}
+		count = executions.lookup(key);	/* another CPU made it meanwhile, or it is full */
+	}
+	if (count)
 		ADD(*count, 1);
-		return;
-	}
-	int error = executions.update(key, &one);
-	if (error) {
+	else
 		ADD(ledger->executions_lost, 1);
-		return;
-	}
-	struct event *event = new_event(EVENT_EXECUTION, key->group, true);
-	if (event) {
-		event->execution = *key;
-		events.ringbuf_submit(event, 0);
-	}
 }
 
 RAW_TRACEPOINT_PROBE(sched_process_exec)

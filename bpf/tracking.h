@@ -13,8 +13,8 @@ struct thread {
 
 /* Cgroup id -> group. */
 BPF_HASH(tracked, u64, u32, MAX_GROUPS);
-/* Cgroup id -> how many levels below it the cgroups to track appear. */
-BPF_HASH(nurseries, u64, u32, 1024);
+/* Cgroup id -> at which levels below it cgroups to track appear: bit 0 for its children, and so on. */
+BPF_HASH(nurseries, u64, u32, MAX_GROUPS);
 /* Cgroup id -> path, of those that were tracked as they appeared. */
 BPF_HASH(cgroup_paths, u64, struct cgroup_path, MAX_GROUPS);
 /* Numbers that no group has. */
@@ -97,6 +97,21 @@ INLINE u32 current_group(void)
 	return thread ? group_of(task, thread) : 0;
 }
 
+/* 0 for the version 1 hierarchies, which have ids of their own that may equal ours. */
+INLINE u64 id_of_cgroup(struct cgroup *cgroup)
+{
+	struct cgroup_root *root = 0;
+	struct kernfs_node *node = 0;
+	int hierarchy = -1;
+	u64 id = 0;
+
+	if (!READ(root, cgroup->root) || !READ(hierarchy, root->hierarchy_id) || hierarchy != 0)
+		return 0;
+	READ(node, cgroup->kn);
+	READ(id, node->id);
+	return id;
+}
+
 /*
  * A cgroup that appears at the right depth below a nursery is tracked before its first process
  * runs: a container's first calls and programs are not missed.  User space lets those go again
@@ -105,32 +120,21 @@ INLINE u32 current_group(void)
 RAW_TRACEPOINT_PROBE(cgroup_mkdir)
 {
 	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
-	struct cgroup_root *root = 0;
 	struct cgroup_subsys_state *parent_state = 0;
-	struct kernfs_node *node = 0;
-	int hierarchy = -1;
-	u64 id = 0, parent_id = 0;
+	u64 id = id_of_cgroup(cgroup), parent_id;
 	u32 zero = 0, group = 0, levels;
 
-	/* The version 1 hierarchies have ids of their own that may equal ours. */
-	if (!READ(root, cgroup->root) || !READ(hierarchy, root->hierarchy_id) || hierarchy != 0)
+	if (!id || !READ(parent_state, cgroup->self.parent) || !parent_state)
 		return 0;
-	if (!READ(parent_state, cgroup->self.parent) || !parent_state)
-		return 0;
-	struct cgroup *parent = (struct cgroup *)((char *)parent_state - CGROUP_SELF_OFFSET);
-	if (!READ(node, parent->kn) || !READ(parent_id, node->id))
-		return 0;
+	parent_id = id_of_cgroup((struct cgroup *)((char *)parent_state - CGROUP_SELF_OFFSET));
 	u32 *below = nurseries.lookup(&parent_id);
 	if (!below)
 		return 0;
-	levels = *below;
-	if (!READ(node, cgroup->kn) || !READ(id, node->id))
-		return 0;
-	if (levels > 1) {
-		levels--;
+	levels = *below >> 1;
+	if (levels)
 		nurseries.update(&id, &levels);
+	if (!(*below & 1))
 		return 0;
-	}
 	struct cgroup_path *path = path_buffer.lookup(&zero);
 	if (!path)
 		return 0;
@@ -142,5 +146,13 @@ RAW_TRACEPOINT_PROBE(cgroup_mkdir)
 		if (shared)
 			ADD(shared->groups_exhausted, 1);
 	}
+	return 0;
+}
+
+RAW_TRACEPOINT_PROBE(cgroup_rmdir)
+{
+	u64 id = id_of_cgroup((struct cgroup *)ctx->args[0]);
+
+	nurseries.delete(&id);
 	return 0;
 }

@@ -40,6 +40,7 @@ MAPS = (
 
 RAW_TRACEPOINTS = (
     "cgroup_mkdir",
+    "cgroup_rmdir",
     "inet_sock_set_state",
     "io_uring_submit_req",
     "sched_process_exec",

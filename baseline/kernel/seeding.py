@@ -6,6 +6,7 @@ if it had been watched from its start.
 
 import contextlib
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def _lines(path: Path) -> list[str]:
 class _Seeder:
     def __init__(self, collector: Collector, group: int) -> None:
         self._maps = collector.maps
+        self._control = collector.control
         self._image_seed = int(collector.control["image_seed"][0])
         self._group = group
         self.lineages: dict[int, tuple[int, ...]] = {}
@@ -60,19 +62,36 @@ class _Seeder:
         image_hash = hash_image(image, self._image_seed)
         images = self._maps["images"]
         if images.lookup(image_hash.to_bytes(8, "little")) is None:
-            images.update(image_hash.to_bytes(8, "little"), image.tobytes())
+            with self._no_room_counts_as("images_lost"):
+                images.update(image_hash.to_bytes(8, "little"), image.tobytes())
         if inherited[:1] != (image_hash,):
             inherited = (image_hash, *inherited)[: layout.MAX_LINEAGE]
         self.lineages[pid] = inherited
         record = np.zeros((), layout.PROCESS)
         record["lineage"][: len(inherited)] = inherited
         record["group"] = self._group
-        try:
-            self._maps["processes"].insert(pid.to_bytes(4, "little"), record.tobytes())
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise
+        with self._no_room_counts_as("lineages_lost"):
+            self._set(pid.to_bytes(4, "little"), record.tobytes())
         return inherited
+
+    def _set(self, pid: bytes, record: bytes) -> None:
+        processes = self._maps["processes"]
+        try:
+            processes.insert(pid, record)
+        except FileExistsError:
+            # What the kernel saw is better, unless it saw it for an outer or a former group.
+            known = processes.lookup(pid)
+            if known and np.frombuffer(known, layout.PROCESS)[0]["group"] != self._group:
+                processes.update(pid, record)
+
+    @contextlib.contextmanager
+    def _no_room_counts_as(self, counter: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.E2BIG:
+                raise
+            self._control[counter] += 1
 
 
 def _parent(pid: int) -> int:

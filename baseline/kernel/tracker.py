@@ -6,6 +6,7 @@ again, unless another running command wants it.
 """
 
 import contextlib
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,7 @@ class Tracker:
         self._say = say
         self._known: set[int] = set()  # cgroup ids, also those of others
         self._exhausted = 0
+        self._crowded = False
         self.groups: dict[int, Tracked] = {}
 
     def refresh(self) -> None:
@@ -69,17 +71,26 @@ class Tracker:
 
     def ended(self) -> list[int]:
         """Groups whose cgroup is gone, so that their counts are final."""
-        return [g for g, t in self.groups.items() if not (self._mount / t.path).exists()]
+        return [group for group, tracked in self.groups.items() if self._is_gone(tracked)]
 
     def forget(self, groups: list[int]) -> None:
         """Stop reporting ended groups, after their last counts have been read."""
+        # Another command may not have noticed it yet: then the last one to end takes it away.
+        shared = bool(groups and Agent.others())
         for group in groups:
             tracked = self.groups.pop(group)
-            key = tracked.cgroup.to_bytes(8, "little")
-            self._maps["tracked"].delete(key)
-            self._maps["cgroup_paths"].delete(key)
-            self._known.discard(tracked.cgroup)
+            if not shared:
+                key = tracked.cgroup.to_bytes(8, "little")
+                self._maps["tracked"].delete(key)
+                self._maps["cgroup_paths"].delete(key)
+                self._known.discard(tracked.cgroup)
             self._say(f"{tracked.path} has ended")
+
+    def _is_gone(self, tracked: Tracked) -> bool:
+        try:  # a cgroup of the same path may have taken its place
+            return cgroup_id(self._mount / tracked.path) != tracked.cgroup
+        except FileNotFoundError:
+            return True
 
     def _watch_folders(self, selector: CgroupSelector) -> None:
         """Make nurseries of the folders in which matching cgroups can appear.
@@ -91,9 +102,21 @@ class Tracker:
             above = CgroupSelector(self._mount, selector.parts[: len(selector.parts) - levels])
             for path in above.existing():
                 with contextlib.suppress(FileNotFoundError):
-                    key = _key(self._mount / path)
-                    if self._maps["nurseries"].lookup(key) is None:
-                        self._maps["nurseries"].update(key, levels.to_bytes(4, "little"))
+                    self._watch_folder(_key(self._mount / path), 1 << levels - 1)
+
+    def _watch_folder(self, key: bytes, level: int) -> None:
+        nurseries = self._maps["nurseries"]
+        levels = int.from_bytes(nurseries.lookup(key) or b"", "little")
+        if levels & level:
+            return
+        try:
+            nurseries.update(key, (levels | level).to_bytes(4, "little"))
+        except OSError as error:
+            if error.errno != errno.E2BIG:
+                raise
+            if not self._crowded:
+                self._crowded = True
+                self._say("So many folders match that new cgroups are counted a little late")
 
     def _track(self, path: str) -> None:
         folder = self._mount / path

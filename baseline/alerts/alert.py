@@ -1,0 +1,214 @@
+"""The alert: what deviated, by how much, and the explanation that goes with it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from baseline.model.score import Evidence, Item, Score
+from baseline.sighting import Process
+from baseline.syscalls import ngram_names
+from baseline.window import Connection, Execution, Image, Signal
+
+# An unseen program or peer names an event better than the system calls it made, however many bits
+# those carry.
+_MOST_TELLING = (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS)
+_NOUNS = {
+    Signal.EXECUTIONS: "program",
+    Signal.CONNECTIONS: "peer",
+    Signal.NGRAMS: "system-call sequence",
+}
+
+
+def signal_of(item: Item) -> Signal:
+    """The signal that an item is counted in."""
+    if isinstance(item, Execution):
+        return Signal.EXECUTIONS
+    return Signal.CONNECTIONS if isinstance(item, Connection) else Signal.NGRAMS
+
+
+def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> Evidence:
+    """The piece of evidence that says best what happened.
+
+    The heaviest unseen program, else unseen peer, else unseen n-gram, else the heaviest of all.
+
+    Raises:
+        ValueError: there is no evidence.
+    """
+    heaviest = sorted(evidence, key=lambda e: -e.bits)
+    if not heaviest:
+        raise ValueError("no evidence leads")
+    unseen_ones = (
+        e for signal in _MOST_TELLING for e in heaviest if e.signal == signal and e.item in unseen
+    )
+    return next(unseen_ones, heaviest[0])
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A deviation from what was learned that reached the threshold.
+
+    Attributes:
+        workload, replica: as in :class:`baseline.window.Window`.
+        architecture: whose system-call numbers the n-grams hold.
+        time: when it was detected, by the clock of the observations, in nanoseconds since the
+            epoch.
+        start, end: of what was judged, likewise; both ``time`` for a first sight.
+        score: how surprising it is, against which threshold, and the evidence.
+        unseen: the items judged that learning never saw; not only those in the evidence.
+        process: who did what leads the evidence; ``None`` where it is not known.
+        already_reported: distinct items seen with it that were left out of the score, because
+            an earlier alert told of them.
+        folded: windows since the workload's last alert that were anomalous by nothing but what
+            that alert, or an earlier one, had told.
+    """
+
+    workload: str
+    replica: str
+    architecture: str
+    time: int
+    start: int
+    end: int
+    score: Score
+    unseen: frozenset[Item]
+    process: Process | None
+    already_reported: int = 0
+    folded: int = 0
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits, the same whenever the same observations are judged."""
+        leading = self.leading.item
+        text = f"{self.workload}\0{self.replica}\0{self.time}\0{self.start}\0{leading}"
+        return hashlib.blake2s(text.encode(errors="surrogatepass"), digest_size=6).hexdigest()
+
+    @property
+    def signal(self) -> Signal:
+        """The signal that decided: ``bits`` and ``threshold`` are of it."""
+        return self.score.signal
+
+    @property
+    def leading(self) -> Evidence:
+        """The piece of evidence that says best what happened."""
+        return leading_evidence(self.score.evidence, self.unseen)
+
+    @property
+    def headline(self) -> str:
+        """What happened, in one line.
+
+        It may hold text that the workload chose (names of programs), control characters included.
+        """
+        leading = self.leading
+        others = Counter(map(signal_of, self.unseen - {leading.item}))
+        # The number of unseen n-grams is part of the sentence about them.
+        among = others.pop(leading.signal, 0) if leading.signal == Signal.NGRAMS else 0
+        also = [
+            f"{others[s]:,} {'more' if s == leading.signal else 'new'} {_plural(s, others[s])}"
+            for s in _MOST_TELLING
+            if others[s]
+        ]
+        return self._sentence(leading, among) + (f"; also {', '.join(also)}" if also else "")
+
+    def _sentence(self, leading: Evidence, among: int) -> str:
+        item = leading.item
+        unseen = item in self.unseen
+        if isinstance(item, Execution):
+            starter = PurePosixPath(item.lineage[-2].path).name if len(item.lineage) > 1 else ""
+            novelty = "never seen in learning" if unseen else "rare in learning"
+            return f"{starter or 'something'} started {item.image} as uid {item.uid}, {novelty}"
+        if isinstance(item, Connection):
+            by = f", by {self.process.comm}" if self.process else ""
+            return f"{'new' if unseen else 'rare'} peer: {item}{by}"
+        if not unseen:
+            return f"unusual system calls, most of all: {leading.description}"
+        if not among:
+            return f"unseen system-call sequence: {leading.description}"
+        return f"{among + 1:,} unseen system-call sequences, most of all: {leading.description}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The alert in types that JSON has.
+
+        Keys, which stay:
+
+        ===================  ==============================================================
+        id                   twelve hexadecimal digits
+        time, start, end     ISO 8601, UTC
+        workload, replica    text
+        headline             what happened, in one line
+        signal               the one that decided: ``ngrams``, ``executions``, ``connections``
+        bits, threshold      of that signal
+        p_value              number
+        by_signal            signal -> bits
+        process              ``pid``, ``tid``, ``comm``, ``lineage``; or null
+        evidence             heaviest first: ``signal``, ``description``, ``count``, ``bits``,
+                             ``unseen`` (in learning), ``nearest`` (normal behaviour), ``item``
+        unseen               signal -> number of items that learning never saw
+        already_reported     number of items
+        folded               number of windows
+        ===================  ==============================================================
+
+        An ``item`` is ``{syscalls, packed}``, ``{lineage, uid}`` or ``{direction, protocol, peer,
+        port}``; a lineage is a list of ``{path, script, unlinked}``, oldest ancestor first.
+        """
+        unseen = Counter(map(signal_of, self.unseen))
+        return {
+            "id": self.id,
+            "time": iso_time(self.time),
+            "start": iso_time(self.start),
+            "end": iso_time(self.end),
+            "workload": self.workload,
+            "replica": self.replica,
+            "headline": self.headline,
+            "signal": self.signal.value,
+            "bits": round(self.score.bits, 2),
+            "threshold": round(self.score.threshold, 2),
+            "p_value": float(f"{self.score.p_value:.3g}"),
+            "by_signal": {s.value: round(bits, 2) for s, bits in self.score.by_signal.items()},
+            "process": self.process
+            and {
+                "pid": self.process.pid,
+                "tid": self.process.tid,
+                "comm": self.process.comm,
+                "lineage": _lineage(self.process.lineage),
+            },
+            "evidence": [
+                {
+                    "signal": e.signal.value,
+                    "description": e.description,
+                    "count": e.count,
+                    "bits": round(e.bits, 2),
+                    "unseen": e.item in self.unseen,
+                    "nearest": e.nearest,
+                    "item": self._item(e.item),
+                }
+                for e in self.score.evidence
+            ],
+            "unseen": {signal.value: unseen[signal] for signal in Signal},
+            "already_reported": self.already_reported,
+            "folded": self.folded,
+        }
+
+    def _item(self, item: Item) -> dict[str, object]:
+        if isinstance(item, Execution):
+            return {"lineage": _lineage(item.lineage), "uid": item.uid}
+        if isinstance(item, Connection):
+            return item._asdict()
+        # As text: many readers of JSON keep 53 bits of a number.
+        return {"syscalls": list(ngram_names(item, self.architecture)), "packed": f"{item:#018x}"}
+
+
+def iso_time(nanoseconds: int) -> str:
+    """ISO 8601 in UTC, to the millisecond: ``2025-11-22T14:03:22.481Z``."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 10**6:03d}Z"
+
+
+def _lineage(images: Iterable[Image]) -> list[dict[str, object]]:
+    return [image._asdict() for image in images]
+
+
+def _plural(signal: Signal, number: int) -> str:
+    return _NOUNS[signal] + "s" * (number != 1)

@@ -1,0 +1,44 @@
+"""What was lost on the way, said once when it begins and once at the end."""
+
+from collections.abc import Callable
+
+from baseline.window import Ledger, Signal, Window
+
+
+class LossReport:
+    """Adds up the ledgers of all windows and says what is not right about them.
+
+    Args:
+        say: told at once when a workload's counts begin to be lost.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._total = Ledger()
+        self._told: set[str] = set()
+
+    def add(self, window: Window) -> None:
+        """Take a window's ledger into account."""
+        self._total += window.ledger
+        complaint = complaint_about(window.ledger)
+        if complaint and window.workload not in self._told:
+            self._told.add(window.workload)
+            self._say(f"Warning: {window.workload}: {complaint}.")
+
+    def summary(self) -> str:
+        """The end of a sentence about everything that was seen."""
+        return complaint_about(self._total) or "nothing lost"
+
+
+def complaint_about(ledger: Ledger) -> str:
+    """What is not right about a ledger; empty where everything arrived and adds up."""
+    complaints = []
+    for signal in Signal:
+        tally = getattr(ledger, signal.value)
+        if tally.lost:
+            complaints.append(f"{tally.lost:,} of {tally.counted:,} {signal.value} lost")
+        if tally.missing:
+            complaints.append(f"{tally.missing:,} {signal.value} unaccounted for")
+    if ledger.events.lost:
+        complaints.append(f"{ledger.events.lost:,} first-sight events dropped")
+    return ", ".join(complaints)

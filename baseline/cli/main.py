@@ -1,0 +1,154 @@
+"""The command line: its list of commands, and the one door through which every error leaves.
+
+Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies, where ``--fail-on anomaly`` asks for it;
+130 and 143 where Ctrl-C or SIGTERM ended a command that had nothing to keep.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from baseline import __version__
+from baseline.cli.settings import Settings, name_environment_variables
+from baseline.errors import BaselineError
+
+COMMANDS = {
+    "learn": "Learn what each workload normally does.",
+    "watch": "Tell what deviates from what was learned.",
+    "record": "Record what workloads do.",
+    "export": "Write a recording or models as tidy Parquet.",
+    "inspect": "Show what a model knows.",
+    "doctor": "Check what this machine can do.",
+    "unload": "Remove everything left in the kernel.",
+}
+"""Name and help in one line, in the order of ``baseline --help``.
+
+The command is ``command`` in the module of the same name, which is imported when the command is
+used: ``baseline --help`` is fast, and no command pays for what another one imports.
+"""
+
+
+class LazyGroup(click.Group):
+    """Commands that are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, with its environment variables and settings."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"baseline.cli.{cmd_name}").command
+        name_environment_variables(command)
+        if isinstance(ctx.obj, Settings):
+            ctx.default_map = {cmd_name: ctx.obj.defaults_for(command)}
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _read_settings(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
+    ctx.obj = Settings.read(file, known=COMMANDS)
+
+
+def _remember_debug(_: click.Context, __: click.Parameter, debug: bool) -> None:
+    os.environ["BASELINE_DEBUG"] = "1" if debug else ""
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "auto_envvar_prefix": "BASELINE",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 80,
+    },
+    epilog="""\b
+Learn a service for ten minutes, then watch it:
+  baseline learn --cgroup system.slice/nginx.service \\
+    --duration 10m --out models
+  baseline watch --cgroup system.slice/nginx.service --models models
+
+\b
+Options come from, the first that has them:
+  the command line
+  the environment  BASELINE_WATCH_FORMAT=json for 'watch --format json'
+  a TOML file      [watch]
+                   format = "json"
+
+\b
+Exit code: 0 fine, 1 error, 2 wrong use, 3 anomalies (--fail-on anomaly)""",
+)
+@click.version_option(__version__, prog_name="baseline")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_settings,
+    help="Settings in TOML; otherwise the first there is of ~/.config/baseline/config.toml and "
+    "/etc/baseline/config.toml.",
+)
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_debug,
+    help="Show where in the program an error arose.",
+)
+def main() -> None:
+    """Learn what containers and services normally do, and say when they do not."""
+
+
+def run() -> NoReturn:
+    """Entry point of the ``baseline`` program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that lacks a character must not end a watch.
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(exit_code(sys.argv[1:]))
+
+
+def exit_code(arguments: Sequence[str]) -> int:
+    """Run one command; errors become a message on stderr and an exit code here and nowhere else."""
+    try:
+        return int(main.main(arguments, prog_name="baseline", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BaselineError as error:
+        _show(str(error))
+        return error.exit_code
+    except click.Abort:
+        return 128 + signal.SIGINT
+    except Exception as error:
+        _show(
+            f"{type(error).__name__}: {error}. This is a bug; run again as 'baseline --debug ...' "
+            "for the traceback and report it."
+        )
+        return 1
+
+
+def _show(message: str) -> None:
+    if os.environ.get("BASELINE_DEBUG"):
+        traceback.print_exc()
+    click.echo(f"Error: {message}", err=True)
+
+
+def _terminate(number: int, _: FrameType | None) -> NoReturn:
+    """Leave by way of every ``finally`` and context manager, so that nothing is left behind."""
+    raise SystemExit(128 + number)

@@ -1,0 +1,69 @@
+"""A progress bar on a terminal, nothing on a pipe; and messages that do not tear it."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from baseline.alerts.printable import printable
+
+
+def say(message: str) -> None:
+    """Tell the user something on stderr; stdout is for data."""
+    click.echo(printable(message), err=True)
+
+
+class ProgressBar:
+    """How far live or replayed work has come.
+
+    Args:
+        doing: what the work is, such as ``Learning``.
+        duration: seconds that it takes by the clock; ``None`` where the end is not known.
+    """
+
+    def __init__(self, doing: str, duration: float | None = None) -> None:
+        self._duration = duration
+        self._started = time.monotonic()
+        self._windows = 0
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            redirect_stdout=False,  # data goes where stdout goes, not above the bar
+            transient=True,
+        )
+        self._task: TaskID = self._progress.add_task(doing, total=duration, note="")
+
+    def __enter__(self) -> "ProgressBar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advance(self, note: str = "") -> None:
+        """One more window was seen."""
+        self._windows += 1
+        elapsed = time.monotonic() - self._started
+        self._progress.update(
+            self._task,
+            completed=elapsed if self._duration is None else min(elapsed, self._duration),
+            note=f"{self._windows:,} windows{note}",
+        )
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar off the terminal while something is written to stdout."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()

@@ -1,0 +1,54 @@
+"""``baseline record``: windows to disk."""
+
+from pathlib import Path
+
+import click
+
+from baseline.cli.ledgers import LossReport
+from baseline.cli.output import NewRecording, require_output
+from baseline.cli.progress import ProgressBar, say
+from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
+from baseline.cli.stopping import StopSignals
+from baseline.recordings.format import HEADER_FILE
+
+
+@click.command(
+    "record",
+    epilog="""\b
+Record a service and every child of demo for a minute:
+  baseline record --cgroup web=system.slice/nginx.service --cgroup 'demo/*' \\
+    --duration 60s --out recording""",
+)
+@source_options(replay=False)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RECORDING",
+    help="Folder to write.",
+)
+@click.option("--force", is_flag=True, help="Replace a recording that exists.")
+def command(source: SourceOptions, out: Path, force: bool) -> None:
+    """Record what workloads do, to learn from it or replay it later.
+
+    Counts system-call n-grams, executions and connections of each cgroup in the kernel of this
+    machine and writes them to a folder of Parquet files. Ctrl-C ends it with everything written.
+    """
+    require_output(out, force=force, marker=HEADER_FILE)
+    losses = LossReport(say)
+    workloads: set[str] = set()
+    windows = 0
+    with (
+        StopSignals() as stop,
+        ProgressBar("Recording", source.duration) as progress,
+        open_source(source, stop, say) as opened,
+        NewRecording(out, interval=opened.interval, force=force) as recording,
+    ):
+        for window in opened.windows():
+            recording.write(window)
+            losses.add(window)
+            workloads.add(window.workload)
+            windows += 1
+            progress.advance()
+    require_windows(windows, source)
+    say(f"Wrote {out}: {windows:,} windows of {', '.join(sorted(workloads))}; {losses.summary()}.")

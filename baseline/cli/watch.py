@@ -1,0 +1,108 @@
+"""``baseline watch``: windows to alerts."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from baseline.alerts.detector import Detector
+from baseline.alerts.json_lines import JsonLinesSink
+from baseline.alerts.text import TextSink
+from baseline.cli.ledgers import LossReport
+from baseline.cli.output import writing_to_stdout
+from baseline.cli.progress import ProgressBar, say
+from baseline.cli.sources import SourceOptions, open_source, source_options
+from baseline.cli.stopping import StopSignals
+from baseline.errors import ModelError
+from baseline.model.storage import load_models
+from baseline.model.workload_model import WorkloadModel
+from baseline.window import Window
+
+ANOMALIES_FOUND = 3
+
+_SINKS: dict[str, Callable[[TextIO], TextSink | JsonLinesSink]] = {
+    "text": TextSink,
+    "json": JsonLinesSink,
+}
+
+
+@click.command(
+    "watch",
+    epilog="""\b
+Watch a service until Ctrl-C:
+  baseline watch --cgroup system.slice/nginx.service --models models
+Check a recording in CI:
+  baseline watch --from recording --models models --fail-on anomaly""",
+)
+@source_options(pace=True)
+@click.option(
+    "--models",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="MODELS",
+    help="Folder that 'baseline learn' wrote.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(_SINKS)),
+    default="text",
+    show_default=True,
+    help="Alerts as text for people, or as JSON lines.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["anomaly"]),
+    help="Exit with 3 if there was an alert.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    source: SourceOptions,
+    models: Path,
+    form: str,
+    fail_on: str | None,
+) -> None:
+    """Tell what workloads do that deviates from what was learned, and why.
+
+    Alerts go to stdout, one for each thing that happened; everything else to stderr. Replaying
+    recordings needs no rights at all.
+    """
+    learned = load_models(models)
+    detector = Detector(learned)
+    sink = _SINKS[form](sys.stdout)
+    losses = LossReport(say)
+    with (
+        StopSignals() as stop,
+        ProgressBar("Watching", source.duration if source.live else None) as progress,
+        open_source(source, stop, say) as opened,
+    ):
+        _require_architecture(learned, opened.architecture)
+        for observation in opened.observations:
+            alert = detector.observe(observation)
+            if alert:
+                with progress.hidden(), writing_to_stdout():
+                    sink.write(alert)
+            if isinstance(observation, Window):
+                losses.add(observation)
+                progress.advance(f", {detector.alerts:,} alerts")
+            for workload in detector.workloads_without_model():
+                say(f"There is no model of {workload} in {models}: learn it to have it watched.")
+    say(
+        f"Watched {detector.windows:,} windows: {detector.alerts:,} alerts, "
+        f"{detector.folded:,} windows of what was reported already; {losses.summary()}."
+    )
+    if fail_on and detector.alerts:
+        context.exit(ANOMALIES_FOUND)
+
+
+def _require_architecture(models: Mapping[str, WorkloadModel], architecture: str) -> None:
+    for model in models.values():
+        if model.architecture != architecture:
+            raise ModelError(
+                f"The model of {model.workload} is of {model.architecture}, whose system-call "
+                f"numbers mean other calls than those of {architecture}",
+                f"Learn it on {architecture}",
+            )

@@ -1,0 +1,294 @@
+"""Novelty of items that stand in a hierarchy of contexts: executions and connections.
+
+The estimate is that of :mod:`baseline.model.novelty`.  Items are few (hundreds), so plain
+dictionaries do; :mod:`baseline.model.ngrams` does the same for n-grams with arrays.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from baseline.model.novelty import Floats, Integers, escape_bits
+from baseline.model.signal_model import Completeness, Surprise
+from baseline.parquet import described
+from baseline.window import Connection, Execution, Signal, Window
+
+Context = tuple[Hashable, ...]
+"""A context; the empty one is seen in every window."""
+
+Part = Hashable
+"""What is new or known in a context: the program after its parent, the port of a protocol."""
+
+Levels = Callable[[Any], Sequence[tuple[Context, Part]]]
+"""Contexts of an item, each with the item's part in it."""
+
+
+def count_incidence(
+    windows: Iterable[Collection[Hashable]], blocks: Sequence[int], levels: Levels
+) -> dict[Context, dict[Part | None, Integers]]:
+    """In how many windows each part was seen in each context, and each context at all.
+
+    Args:
+        windows: the items of each window.
+        blocks: number of each window's block of time, from 0.
+        levels: where an item stands.
+
+    Returns:
+        Context -> part -> windows in each block, shape (blocks,); under the part ``None`` the
+        windows that show the context.
+    """
+    number = max(blocks, default=-1) + 1
+    incidence: dict[Context, dict[Part | None, Integers]] = defaultdict(
+        lambda: defaultdict(lambda: np.zeros(number, np.int64))
+    )
+    for items, block in zip(windows, blocks, strict=True):
+        pairs = {level for item in items for level in levels(item)}
+        contexts = {context for context, _ in pairs} | {()}
+        for context in contexts:
+            incidence[context][None][block] += 1
+        for context, part in pairs:
+            incidence[context][part][block] += 1
+    return {context: dict(parts) for context, parts in incidence.items()}
+
+
+class Hierarchy:
+    """What was seen where, and what something new costs there.
+
+    Args:
+        incidence: context -> part -> number of windows; under ``None`` those with the context.
+    """
+
+    def __init__(self, incidence: Mapping[Context, Mapping[Part | None, int]]) -> None:
+        self.incidence = incidence
+        windows = [parts[None] for parts in incidence.values()]
+        singletons = [
+            sum(1 for part, seen in parts.items() if seen == 1 and part is not None)
+            for parts in incidence.values()
+        ]
+        bits = escape_bits(np.array(windows, np.int64), np.array(singletons, np.int64))
+        self._escape_bits: dict[Context, float] = dict(zip(incidence, bits.tolist(), strict=True))
+
+    @classmethod
+    def of_blocks(
+        cls, incidence: Mapping[Context, Mapping[Part | None, Integers]], without: int | None = None
+    ) -> "Hierarchy":
+        """From counts by block; ``without`` leaves one block out."""
+        kept = {
+            context: {
+                part: seen
+                for part, by_block in parts.items()
+                if (seen := int(by_block.sum() - (0 if without is None else by_block[without])))
+            }
+            for context, parts in incidence.items()
+        }
+        return cls({context: parts for context, parts in kept.items() if parts})
+
+    def bits(self, levels: Sequence[tuple[Context, Part]]) -> float:
+        """Surprise of an item: of its escapes from the contexts that knew only something else."""
+        return sum(
+            self._escape_bits[context]
+            for context, part in levels
+            if context in self.incidence and part not in self.incidence[context]
+        )
+
+    @property
+    def wholly_new_bits(self) -> float:
+        """Surprise of what is new in the context of everything."""
+        return self._escape_bits.get((), 0.0)
+
+
+def held_out_bits(
+    windows: Sequence[Collection[Hashable]],
+    blocks: Sequence[int],
+    levels: Levels,
+    incidence: Mapping[Context, Mapping[Part | None, Integers]],
+) -> Floats:
+    """Surprise of each window to what the windows of all other blocks teach, shape (windows,)."""
+    bits = np.zeros(len(windows))
+    for block in sorted(set(blocks)):
+        others = Hierarchy.of_blocks(incidence, without=block)
+        for index in np.flatnonzero(np.asarray(blocks) == block).tolist():
+            bits[index] = sum(others.bits(levels(item)) for item in windows[index])
+    return bits
+
+
+Kind = TypeVar("Kind", Execution, Connection)
+
+
+class HierarchyModel(ABC, Generic[Kind]):
+    """The model of a signal whose items stand in a hierarchy; see :class:`SignalModel`.
+
+    Args:
+        hierarchy: what was seen where.
+        windows: item -> windows of training in which it occurred.
+        counts: item -> how often it occurred in them.
+    """
+
+    signal: ClassVar[Signal]
+    schemas: ClassVar[Mapping[str, pa.Schema]]
+
+    def __init__(
+        self, hierarchy: Hierarchy, windows: Mapping[Kind, int], counts: Mapping[Kind, int]
+    ) -> None:
+        self._hierarchy = hierarchy
+        self.windows: Mapping[Kind, int] = windows
+        self.counts: Mapping[Kind, int] = counts
+
+    @staticmethod
+    @abstractmethod
+    def levels(item: Kind) -> Sequence[tuple[Context, Part]]:
+        """Contexts of an item, from specific to general, with its part in each."""
+
+    @staticmethod
+    @abstractmethod
+    def histogram(window: Window) -> Mapping[Kind, int]:
+        """The items of a window with their counts."""
+
+    @staticmethod
+    @abstractmethod
+    def decode(item: Any) -> Kind:  # noqa: ANN401 - JSON
+        """An item from nested tuples."""
+
+    @abstractmethod
+    def describe(self, item: Kind) -> str:
+        """The item as people write it."""
+
+    @abstractmethod
+    def nearest(self, item: Kind) -> str:
+        """The nearest normal behaviour, as people write it."""
+
+    @classmethod
+    def fit(
+        cls, windows: Sequence[Window], blocks: Sequence[int], architecture: str
+    ) -> tuple[Self, Floats]:
+        """Learn; see :class:`SignalModel`."""
+        histograms = [cls.histogram(window) for window in windows]
+        incidence = count_incidence(histograms, blocks, cls.levels)
+        seen: Counter[Kind] = Counter()
+        counts: Counter[Kind] = Counter()
+        for histogram in histograms:
+            seen.update(histogram.keys())
+            counts.update(histogram)
+        held_out = held_out_bits(histograms, blocks, cls.levels, incidence)
+        return cls(Hierarchy.of_blocks(incidence), seen, counts), held_out
+
+    def surprises(self, window: Window) -> list[Surprise]:
+        """The items of a window that carry bits."""
+        scored = (
+            Surprise(item, count, self.bits(item))
+            for item, count in self.histogram(window).items()
+            if item not in self.windows
+        )
+        return [surprise for surprise in scored if surprise.bits > 0]
+
+    def bits(self, item: Kind) -> float:
+        """Surprise of one item."""
+        return self._hierarchy.bits(self.levels(item))
+
+    def knows(self, item: Kind) -> bool:
+        """Whether the item was seen in training."""
+        return item in self.windows
+
+    @property
+    def wholly_new_bits(self) -> float:
+        """Surprise of what is new in the context of everything."""
+        return self._hierarchy.wholly_new_bits
+
+    @property
+    def completeness(self) -> Completeness:
+        """How much was seen."""
+        singletons = sum(1 for seen in self.windows.values() if seen == 1)
+        return Completeness(len(self.windows), singletons, self._hierarchy.incidence[()][None])
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The model as tables of ``schemas``."""
+        items = sorted(self.windows)
+        incidence = sorted(
+            (_encode(context), _encode(part), seen)
+            for context, parts in self._hierarchy.incidence.items()
+            for part, seen in parts.items()
+        )
+        rows: dict[str, Sequence[tuple[Any, ...]]] = {
+            self.signal: [(_encode(i), self.windows[i], self.counts[i]) for i in items],
+            f"{self.signal}_contexts": incidence,
+        }
+        return {
+            name: pa.table(
+                [pa.array(column, field.type) for column, field in _columns(rows[name], schema)],
+                schema=schema,
+            )
+            for name, schema in self.schemas.items()
+        }
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, pa.Table], architecture: str) -> Self:
+        """The model of such tables.
+
+        Raises:
+            ValueError: they contradict themselves.
+        """
+        incidence: dict[Context, dict[Part | None, int]] = {}
+        for context, part, seen in _rows(tables[f"{cls.signal}_contexts"]):
+            incidence.setdefault(_decode(context), {})[_decode(part)] = seen
+        if any(None not in parts for parts in incidence.values()) or () not in incidence:
+            raise ValueError("a context has no number of windows")
+        items = [(cls.decode(_decode(i)), w, n) for i, w, n in _rows(tables[cls.signal])]
+        return cls(
+            Hierarchy(incidence),
+            {item: windows for item, windows, _ in items},
+            {item: count for item, _, count in items},
+        )
+
+
+def hierarchy_schemas(signal: Signal, item: str) -> dict[str, pa.Schema]:
+    """Columns of the tables of one signal; ``item`` says how its items are written."""
+    return {
+        signal.value: pa.schema(
+            [
+                described("item", pa.string(), f"{item}, as JSON"),
+                described("windows", pa.int64(), "windows in which it occurred"),
+                described("count", pa.int64(), "how often it occurred"),
+            ]
+        ),
+        f"{signal}_contexts": pa.schema(
+            [
+                described("context", pa.string(), "a context of items, as JSON"),
+                described(
+                    "part", pa.string(), "what was seen in it, as JSON; null: the context itself"
+                ),
+                described("windows", pa.int64(), "windows that showed it there"),
+            ]
+        ),
+    }
+
+
+def most_common(names: Counter[str]) -> str:
+    """The two most common names, each with its share."""
+    total = sum(names.values())
+    return ", ".join(f"{name} ({count / total:.0%})" for name, count in names.most_common(2))
+
+
+def _encode(key: Hashable) -> str:
+    return json.dumps(key, separators=(",", ":"))
+
+
+def _decode(text: str) -> Any:  # noqa: ANN401 - a context or a part
+    return _as_tuples(json.loads(text))
+
+
+def _as_tuples(value: Any) -> Any:  # noqa: ANN401 - JSON
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+def _rows(table: pa.Table) -> Iterable[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> Iterable[tuple[Any, pa.Field]]:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return zip(columns, schema, strict=True)

@@ -1,0 +1,342 @@
+"""System-call n-grams: a variable-order Markov model with escapes to shorter contexts.
+
+An n-gram's last call is an item in the context of the five calls before it, of the last four, ...,
+and of none.  What is new in a context carries the surprise of the escape from it
+(:mod:`baseline.model.novelty`); an n-gram that was seen carries nothing.  A sequence that was never
+seen thus costs the escapes at the calls where it leaves what is known: once it is inside unknown
+territory, its long contexts are unknown too and only the short ones still charge.
+
+Shorter n-grams are marginals of the histogram, so nothing but the histogram is needed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from baseline.model.novelty import Floats, Integers, escape_bits
+from baseline.model.signal_model import Completeness, Surprise
+from baseline.parquet import described
+from baseline.syscalls import (
+    KIND_SHIFT,
+    NGRAM_LENGTH,
+    SYMBOL_BITS,
+    ngram_names,
+    symbol_name,
+    unpack,
+)
+from baseline.window import NgramCounts, Signal, Window
+
+Ngrams = npt.NDArray[np.uint64]
+
+_KIND = np.uint64(~((1 << KIND_SHIFT) - 1) & 0xFFFFFFFFFFFFFFFF)
+_SYMBOL = np.uint64(SYMBOL_BITS)
+
+
+def suffixes(ngrams: Ngrams, length: int) -> Ngrams:
+    """The last ``length`` symbols of each n-gram, with its kind."""
+    low = np.uint64((1 << SYMBOL_BITS * length) - 1)
+    return ngrams & (low | _KIND)
+
+
+def contexts_of(suffix: Ngrams, length: int) -> Ngrams:
+    """What comes before the last symbol of each suffix, with its kind.
+
+    Without any call before it the context is that of everything, whatever the kind.
+    """
+    if length == 0:
+        return np.zeros_like(suffix)
+    return (suffix & ~_KIND) >> _SYMBOL | suffix & _KIND
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What was seen with contexts of one length.
+
+    Attributes:
+        length: of the contexts.
+        contexts: distinct contexts, ascending, shape (c,).
+        context_windows: windows in which each was seen, shape (c,).
+        suffixes: distinct suffixes of one symbol more, ascending, shape (s,).
+        suffix_windows: windows in which each was seen, shape (s,).
+    """
+
+    length: int
+    contexts: Ngrams
+    context_windows: Integers
+    suffixes: Ngrams
+    suffix_windows: Integers
+
+    def escapes(self) -> Floats:
+        """Surprise of something new in each context, shape (c,)."""
+        once = contexts_of(self.suffixes[self.suffix_windows == 1], self.length)
+        singletons = np.bincount(np.searchsorted(self.contexts, once), minlength=len(self.contexts))
+        return escape_bits(self.context_windows, singletons)
+
+
+@dataclass(frozen=True)
+class _Incidence:
+    """One order by block of time: like :class:`_Order`, with a column for each block.
+
+    Attributes:
+        suffix_of_row: for each row that was counted, the position of its suffix.
+    """
+
+    length: int
+    contexts: Ngrams
+    context_windows: Integers
+    suffixes: Ngrams
+    suffix_windows: Integers
+    suffix_of_row: npt.NDArray[np.intp]
+
+    @classmethod
+    def count(
+        cls, ngrams: Ngrams, window_of_row: Integers, blocks: Integers, length: int
+    ) -> "_Incidence":
+        kept = suffixes(ngrams, length + 1)
+        distinct, suffix_of_row = np.unique(kept, return_inverse=True)
+        contexts, context_of_row = np.unique(contexts_of(kept, length), return_inverse=True)
+        context_windows = _windows_by_block(context_of_row, len(contexts), window_of_row, blocks)
+        if length == 0:  # every window shows the context of everything, an idle one too
+            contexts, context_windows = np.zeros(1, np.uint64), np.bincount(blocks)[None, :]
+        return cls(
+            length,
+            contexts,
+            context_windows,
+            distinct,
+            _windows_by_block(suffix_of_row, len(distinct), window_of_row, blocks),
+            suffix_of_row,
+        )
+
+    def order(self, without: int | None = None) -> _Order:
+        """All blocks together; ``without`` leaves one out."""
+        context_windows = self.context_windows.sum(axis=1)
+        suffix_windows = self.suffix_windows.sum(axis=1)
+        if without is not None:
+            context_windows = context_windows - self.context_windows[:, without]
+            suffix_windows = suffix_windows - self.suffix_windows[:, without]
+        return _Order(self.length, self.contexts, context_windows, self.suffixes, suffix_windows)
+
+
+def _windows_by_block(
+    key_of_row: npt.NDArray[np.intp], keys: int, window_of_row: Integers, blocks: Integers
+) -> Integers:
+    """In how many windows of each block each key stands, shape (keys, blocks)."""
+    pairs = np.unique(key_of_row.astype(np.int64) * len(blocks) + window_of_row)
+    number = int(blocks.max(initial=-1)) + 1
+    cells = pairs // len(blocks) * number + blocks[pairs % len(blocks)]
+    return np.bincount(cells, minlength=keys * number).reshape(keys, number)
+
+
+class NgramModel:
+    """Normal n-grams of a workload; see the module.
+
+    Args:
+        calls: histogram of training.
+        orders: by length of the context, from 0.
+        architecture: whose calls the symbols are.
+    """
+
+    signal: ClassVar = Signal.NGRAMS
+    schemas: ClassVar[Mapping[str, pa.Schema]] = {
+        "ngrams": pa.schema(
+            [
+                described("ngram", pa.uint64(), "six calls, packed as in baseline/syscalls.py"),
+                described("calls", pa.int64(), "how often it occurred"),
+            ]
+        ),
+        "suffixes": pa.schema(
+            [
+                described("context_length", pa.uint8(), "calls before the last one, 0 to 5"),
+                described("suffix", pa.uint64(), "these calls and the last one, packed"),
+                described("windows", pa.int64(), "windows in which it occurred"),
+            ]
+        ),
+        "contexts": pa.schema(
+            [
+                described("context_length", pa.uint8(), "calls in the context, 0 to 5"),
+                described("context", pa.uint64(), "the calls, packed"),
+                described("windows", pa.int64(), "windows in which it occurred before a call"),
+            ]
+        ),
+    }
+
+    def __init__(self, calls: NgramCounts, orders: Sequence[_Order], architecture: str) -> None:
+        self.calls = calls
+        self._orders = orders
+        self._escapes = [order.escapes() for order in orders]
+        self._architecture = architecture
+
+    @classmethod
+    def fit(
+        cls, windows: Sequence[Window], blocks: Sequence[int], architecture: str
+    ) -> tuple["NgramModel", Floats]:
+        """Learn; see :class:`baseline.model.signal_model.SignalModel`."""
+        sizes = [len(window.ngrams) for window in windows]
+        window_of_row = np.repeat(np.arange(len(windows)), sizes)
+        ngrams = np.concatenate([window.ngrams.ngrams for window in windows])
+        counts = np.concatenate([window.ngrams.counts for window in windows])
+        block_of_window = np.asarray(blocks, np.int64)
+        incidence = [
+            _Incidence.count(ngrams, window_of_row, block_of_window, length)
+            for length in range(NGRAM_LENGTH)
+        ]
+        bits_of_row = np.zeros(len(ngrams))
+        block_of_row = block_of_window[window_of_row]
+        for block in sorted(set(blocks)):
+            rows = np.flatnonzero(block_of_row == block)
+            for order in incidence:
+                others = order.order(without=block)
+                suffix = order.suffix_of_row[rows]
+                context = np.searchsorted(
+                    order.contexts, contexts_of(order.suffixes[suffix], order.length)
+                )
+                is_new = others.suffix_windows[suffix] == 0
+                bits_of_row[rows] += np.where(is_new, others.escapes()[context], 0.0)
+        held_out = np.bincount(window_of_row, bits_of_row, len(windows)).astype(np.float64)
+        calls = NgramCounts.collect(ngrams, counts)
+        orders = [order.order() for order in incidence]
+        return cls(calls, orders, architecture), held_out
+
+    def surprises(self, window: Window) -> list[Surprise]:
+        """The n-grams of a window that were never seen, each with its escapes."""
+        new = ~_contains(self.calls.ngrams, window.ngrams.ngrams)
+        if not new.any():
+            return []
+        ngrams, counts = window.ngrams.ngrams[new], window.ngrams.counts[new]
+        bits = self._bits(ngrams)
+        return [
+            Surprise(ngram, count, surprise)
+            for ngram, count, surprise in zip(
+                ngrams.tolist(), counts.tolist(), bits.tolist(), strict=True
+            )
+            if surprise > 0
+        ]
+
+    def bits(self, item: int) -> float:
+        """Surprise of one n-gram."""
+        return float(self._bits(np.array([item], np.uint64))[0])
+
+    def _bits(self, ngrams: Ngrams) -> Floats:
+        bits = np.zeros(len(ngrams))
+        for order, escapes in zip(self._orders, self._escapes, strict=True):
+            suffix = suffixes(ngrams, order.length + 1)
+            context = contexts_of(suffix, order.length)
+            escaped = ~_contains(order.suffixes, suffix) & _contains(order.contexts, context)
+            where = np.searchsorted(order.contexts, context[escaped])
+            bits[escaped] += escapes[where]
+        return bits
+
+    def knows(self, item: int) -> bool:
+        """Whether the n-gram was seen in training."""
+        return bool(_contains(self.calls.ngrams, np.array([item], np.uint64))[0])
+
+    def describe(self, item: int) -> str:
+        """The calls, oldest first."""
+        return " > ".join(ngram_names(item, self._architecture))
+
+    def nearest(self, item: int) -> str:
+        """What follows the longest part of the n-gram's context that is known."""
+        ngram = np.array([item], np.uint64)
+        for length in reversed(range(NGRAM_LENGTH)):
+            context = contexts_of(suffixes(ngram, length + 1), length)
+            followers = suffixes(self.calls.ngrams, length + 1)
+            matching = contexts_of(followers, length) == context
+            if matching.any():
+                return self._followers(int(context[0]), length, matching)
+        return "no system calls at all"
+
+    def _followers(self, context: int, length: int, matching: npt.NDArray[np.bool_]) -> str:
+        last = unpack(self.calls.ngrams[matching])[:, -1]
+        symbols, where = np.unique(last, return_inverse=True)
+        calls = np.bincount(where, self.calls.counts[matching])
+        top = np.argsort(-calls, kind="stable")[:2]
+        usual = ", ".join(
+            f"{symbol_name(int(symbols[i]), self._architecture)} ({calls[i] / calls.sum():.0%})"
+            for i in top
+        )
+        before = ngram_names(context, self._architecture) if length else ()
+        return f"after {' > '.join(before)}: {usual}" if before else f"usually {usual}"
+
+    @property
+    def wholly_new_bits(self) -> float:
+        """Surprise of a call that was never made, after others that always were."""
+        return float(NGRAM_LENGTH * self._escapes[0][0])
+
+    @property
+    def completeness(self) -> Completeness:
+        """How much was seen, in n-grams."""
+        longest = self._orders[-1]
+        singletons = int((longest.suffix_windows == 1).sum())
+        windows = int(self._orders[0].context_windows[0])
+        return Completeness(len(longest.suffixes), singletons, windows)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The model as tables of ``schemas``."""
+        columns: dict[str, list[list[npt.NDArray[np.generic]]]] = {"suffixes": [], "contexts": []}
+        for length, order in enumerate(self._orders):
+            for name, keys, windows in (
+                ("suffixes", order.suffixes, order.suffix_windows),
+                ("contexts", order.contexts, order.context_windows),
+            ):
+                columns[name].append([np.full(len(keys), length, np.uint8), keys, windows])
+        return {
+            "ngrams": pa.table(
+                [self.calls.ngrams, self.calls.counts], schema=self.schemas["ngrams"]
+            ),
+            **{
+                name: pa.table(
+                    [np.concatenate(column) for column in zip(*parts, strict=True)],
+                    schema=self.schemas[name],
+                )
+                for name, parts in columns.items()
+            },
+        }
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, pa.Table], architecture: str) -> "NgramModel":
+        """The model of such tables.
+
+        Raises:
+            ValueError: they contradict themselves.
+        """
+        arrays = {
+            name: [column.to_numpy() for column in tables[name].columns] for name in cls.schemas
+        }
+        calls = NgramCounts(*arrays["ngrams"])
+        orders = []
+        for length in range(NGRAM_LENGTH):
+            suffix_rows = arrays["suffixes"][0] == length
+            context_rows = arrays["contexts"][0] == length
+            order = _Order(
+                length,
+                arrays["contexts"][1][context_rows],
+                arrays["contexts"][2][context_rows],
+                arrays["suffixes"][1][suffix_rows],
+                arrays["suffixes"][2][suffix_rows],
+            )
+            _require_ascending(order.contexts)
+            _require_ascending(order.suffixes)
+            if not _contains(order.contexts, contexts_of(order.suffixes, length)).all():
+                raise ValueError("a suffix has no context")
+            orders.append(order)
+        _require_ascending(calls.ngrams)
+        if len(orders[0].contexts) != 1:
+            raise ValueError("the number of windows is missing")
+        return cls(calls, orders, architecture)
+
+
+def _contains(ascending: Ngrams, wanted: Ngrams) -> npt.NDArray[np.bool_]:
+    """Whether each n-gram is among the ascending ones."""
+    if not len(ascending):
+        return np.zeros(len(wanted), np.bool_)
+    where = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.asarray(ascending[where] == wanted)
+
+
+def _require_ascending(keys: Ngrams) -> None:
+    if (keys[1:] <= keys[:-1]).any():
+        raise ValueError("keys are not ascending")

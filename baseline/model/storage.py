@@ -1,0 +1,216 @@
+"""Models on disk: a folder of a manifest and Parquet tables; loading one executes nothing.
+
+``models/FORMAT.md`` is the specification.  A model may come from an untrusted hand: sizes are
+bounded, tables are used only where their checksum is that of the manifest, and what they say has to
+make sense.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+
+from baseline.durable import new_directory, sha256
+from baseline.errors import ModelError
+from baseline.model.workload_model import SIGNAL_MODELS, Training, WorkloadModel
+from baseline.parquet import described, read_table, write_table
+from baseline.syscalls import ARCHITECTURE, syscall_names
+from baseline.window import Ledger, Signal, Tally
+
+FORMAT = "baseline model"
+VERSION = 1
+MANIFEST = "manifest.json"
+
+_MAX_MANIFEST_BYTES = 1 << 20
+_RESTORE = "Restore it from a copy or learn again"
+_HELD_OUT = pa.schema(
+    [
+        described(signal.value, pa.float64(), "surprise of a window of training, in bits")
+        for signal in Signal
+    ]
+)
+_SCHEMAS: dict[str, pa.Schema] = {
+    name: schema for kind in SIGNAL_MODELS.values() for name, schema in kind.schemas.items()
+} | {"held_out": _HELD_OUT}
+
+
+def save_model(model: WorkloadModel, directory: Path, *, force: bool = False) -> None:
+    """Write a model as a folder, whole or not at all.
+
+    Raises:
+        UsageError: the folder exists and ``force`` is not set.
+        OutputError: it cannot be written.
+    """
+    with new_directory(directory, force=force, marker=MANIFEST) as folder:
+        _write(model, folder)
+
+
+def save_models(models: Iterable[WorkloadModel], directory: Path, *, force: bool = False) -> None:
+    """Write a folder with a folder for each model, whole or not at all.
+
+    Raises:
+        UsageError: the folder exists and ``force`` is not set.
+        OutputError: it cannot be written.
+    """
+    with new_directory(directory, force=force) as folder:
+        for model in models:
+            inner = folder / folder_name(model.workload)
+            inner.mkdir()
+            _write(model, inner)
+
+
+def folder_name(workload: str) -> str:
+    """Name of a workload's folder: percent-encoded, so that it is one name and never hidden."""
+    encoded = quote(workload, safe="@:+=,")
+    return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
+
+
+def load_models(directory: Path) -> dict[str, WorkloadModel]:
+    """Workload -> model, of a folder that is one model or holds several.
+
+    Raises:
+        ModelError: there is none, or one is damaged, changed, of another format version or of
+            another architecture.
+    """
+    if (directory / MANIFEST).exists():
+        folders = [directory]
+    elif directory.is_dir():
+        folders = sorted(path.parent for path in directory.glob(f"*/{MANIFEST}"))
+    else:
+        folders = []
+    if not folders:
+        raise ModelError(
+            f"There is no model in {directory}", "Give the folder that `baseline learn` wrote"
+        )
+    models = [load_model(folder) for folder in folders]
+    return {model.workload: model for model in models}
+
+
+def load_model(directory: Path) -> WorkloadModel:
+    """Read one model.
+
+    Raises:
+        ModelError: it is missing, damaged, changed or of another format version.
+    """
+    manifest = _read_manifest(directory / MANIFEST)
+    tables = {}
+    for name, schema in _SCHEMAS.items():
+        path = directory / f"{name}.parquet"
+        _check(path, manifest["files"].get(path.name))
+        tables[name] = read_table(path, schema, ModelError, _RESTORE)
+    try:
+        return _model(manifest, tables)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as cause:
+        raise ModelError(f"{directory} contradicts itself ({cause})", _RESTORE) from cause
+
+
+def _write(model: WorkloadModel, folder: Path) -> None:
+    tables = {
+        name: table for signal in model.signals.values() for name, table in signal.tables().items()
+    }
+    tables["held_out"] = pa.table([model.held_out[signal] for signal in Signal], schema=_HELD_OUT)
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "workload": model.workload,
+        "architecture": model.architecture,
+    }
+    metadata = {key: str(value) for key, value in description.items()}
+    for name, table in tables.items():
+        write_table(table, folder / f"{name}.parquet", metadata)
+    training = asdict(model.training)
+    training["ledger"] = {
+        field: tally._asdict() for field, tally in vars(model.training.ledger).items()
+    }
+    manifest = {
+        **description,
+        "training": training,
+        "syscalls": {
+            abi: {str(n): name for n, name in syscall_names(model.architecture, compat).items()}
+            for abi, compat in (("native", False), ("compat", True))
+        },
+        "files": {
+            path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            for path in sorted(folder.glob("*.parquet"))
+        },
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_MANIFEST_BYTES + 1)
+    except FileNotFoundError as cause:
+        raise ModelError(
+            f"There is no model in {path.parent}", "Give the folder that `baseline learn` wrote"
+        ) from cause
+    except OSError as cause:
+        raise ModelError(f"{path} cannot be read: {cause.strerror}", _RESTORE) from cause
+    try:
+        manifest = json.loads(content) if len(content) <= _MAX_MANIFEST_BYTES else None
+    except (ValueError, RecursionError) as cause:
+        raise ModelError(f"{path} is damaged", _RESTORE) from cause
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ModelError(f"{path} is no manifest of a model", _RESTORE)
+    if manifest.get("version") != VERSION:
+        raise ModelError(
+            f"{path.parent} has format version {manifest.get('version')}, not {VERSION}",
+            "Use the version of baseline that wrote it, or learn again",
+        )
+    if not isinstance(manifest.get("files"), dict):
+        raise ModelError(f"{path} lists no files", _RESTORE)
+    return manifest
+
+
+def _check(path: Path, entry: object) -> None:
+    if not path.exists():
+        raise ModelError(f"{path} is missing", _RESTORE)
+    expected = entry if isinstance(entry, dict) else {}
+    try:
+        unchanged = path.stat().st_size == expected.get("bytes") and sha256(path) == expected.get(
+            "sha256"
+        )
+    except OSError as cause:
+        raise ModelError(f"{path} cannot be read: {cause.strerror}", _RESTORE) from cause
+    if not unchanged:
+        raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)
+
+
+def _model(manifest: dict[str, Any], tables: dict[str, pa.Table]) -> WorkloadModel:
+    workload, architecture = manifest["workload"], manifest["architecture"]
+    if not isinstance(workload, str) or not isinstance(architecture, str):
+        raise TypeError("workload and architecture must be text")
+    numbers = dict(manifest["training"])
+    ledger = Ledger(**{name: Tally(**tally) for name, tally in numbers.pop("ledger").items()})
+    training = Training(**numbers, ledger=ledger)
+    if training.windows != len(tables["held_out"]) or training.observed <= 0:
+        raise ValueError("the number of windows differs")
+    return WorkloadModel(
+        workload,
+        architecture,
+        training,
+        {
+            signal: kind.from_tables({name: tables[name] for name in kind.schemas}, architecture)
+            for signal, kind in SIGNAL_MODELS.items()
+        },
+        {signal: np.asarray(tables["held_out"][signal.value]) for signal in Signal},
+    )
+
+
+def require_architecture(model: WorkloadModel, architecture: str = ARCHITECTURE) -> None:
+    """Refuse to judge one architecture's calls by a model of another's.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if model.architecture != architecture:
+        raise ModelError(
+            f"The model of {model.workload} is of {model.architecture}, this is {architecture}",
+            f"Learn on {architecture}: the same call has another number there",
+        )

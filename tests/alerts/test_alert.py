@@ -1,0 +1,169 @@
+import json
+
+import numpy as np
+import pytest
+
+from baseline.alerts.alert import Alert, iso_time, leading_evidence
+from baseline.model.score import Evidence, Item, Score
+from baseline.sighting import Process
+from baseline.syscalls import pack
+from baseline.window import Connection, Execution, Image, Signal
+
+NOON = 1_795_392_000_000_000_000
+PHP, DASH = Image("/usr/sbin/php-fpm8.2"), Image("/usr/bin/dash")
+SHELL = Execution((Image("/usr/sbin/nginx"), PHP, DASH), 33)
+MEMFD = Execution((PHP, Image("memfd:x", unlinked=True)), 0)
+ORPHAN = Execution((Image("/usr/bin/python3", "backup.py"),), 0)
+PEER = Connection("out", "tcp", "2001:db8::9", 4444)
+CLIENT = Connection("in", "tcp", "192.0.2.1", 80)
+# socket connect dup2 dup2 dup2 execve
+NGRAM = int(pack(np.array([[42, 43, 34, 34, 34, 60]]))[0])
+SH = Process(4123, 4124, "sh", (PHP, DASH))
+
+
+def evidence(item: Item, bits: float, description: str = "what it was") -> Evidence:
+    signal = (
+        Signal.NGRAMS
+        if isinstance(item, int)
+        else Signal.EXECUTIONS
+        if isinstance(item, Execution)
+        else Signal.CONNECTIONS
+    )
+    return Evidence(signal, item, description, 3, bits, "what is normal")
+
+
+def alert(
+    *found: Evidence, unseen: frozenset[Item] | None = None, process: Process | None = SH
+) -> Alert:
+    by_signal = {s: sum(e.bits for e in found if e.signal == s) for s in Signal}
+    signal = max(Signal, key=lambda s: by_signal[s])
+    score = Score(
+        signal=signal,
+        bits=by_signal[signal],
+        by_signal=by_signal,
+        p_value=0.00123456,
+        threshold=21.987,
+        evidence=found,
+    )
+    return Alert(
+        workload="web",
+        replica="demo/web",
+        architecture="x86_64",
+        time=NOON,
+        start=NOON - 10**9,
+        end=NOON,
+        score=score,
+        unseen=frozenset(e.item for e in found) if unseen is None else unseen,
+        process=process,
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "seen", "headline"),
+    [
+        (SHELL, False, "php-fpm8.2 started /usr/bin/dash as uid 33, never seen in learning"),
+        (SHELL, True, "php-fpm8.2 started /usr/bin/dash as uid 33, rare in learning"),
+        (MEMFD, False, "php-fpm8.2 started memfd:x (no file) as uid 0, never seen in learning"),
+        (
+            ORPHAN,
+            False,
+            "something started /usr/bin/python3[backup.py] as uid 0, never seen in learning",
+        ),
+        (PEER, False, "new peer: tcp out to [2001:db8::9]:4444, by sh"),
+        (CLIENT, True, "rare peer: tcp in from 192.0.2.1 on port 80, by sh"),
+        (NGRAM, False, "unseen system-call sequence: what it was"),
+        (NGRAM, True, "unusual system calls, most of all: what it was"),
+    ],
+)
+def test_the_headline_names_what_happened(item: Item, seen: bool, headline: str) -> None:
+    unseen = frozenset() if seen else frozenset({item})
+    assert alert(evidence(item, 30.0), unseen=unseen).headline == headline
+
+
+def test_the_headline_counts_what_else_was_unseen() -> None:
+    ngrams = [evidence(n, 50.0) for n in (NGRAM, 7)]
+    assert alert(*ngrams).headline == "2 unseen system-call sequences, most of all: what it was"
+    assert alert(
+        *ngrams,
+        evidence(SHELL, 30.0),
+        unseen=frozenset({NGRAM, 7, 8, SHELL, MEMFD, ORPHAN, PEER}),
+    ).headline == (
+        "php-fpm8.2 started /usr/bin/dash as uid 33, never seen in learning; "
+        "also 2 more programs, 1 new peer, 3 new system-call sequences"
+    )
+
+
+def test_an_unseen_program_leads_however_many_bits_its_calls_carry() -> None:
+    known, heavy, light = evidence(CLIENT, 99.0), evidence(NGRAM, 80.0), evidence(SHELL, 25.0)
+    found = (known, heavy, light, evidence(PEER, 40.0))
+    unseen = frozenset({NGRAM, SHELL, PEER})
+    assert leading_evidence(found, unseen) is light
+    assert leading_evidence(found, unseen - {SHELL}).item == PEER
+    assert leading_evidence(found, frozenset({NGRAM})) is heavy
+    assert leading_evidence(found, frozenset()) is known
+    with pytest.raises(ValueError, match="no evidence"):
+        leading_evidence((), unseen)
+
+
+def test_the_id_tells_alerts_apart_and_stays() -> None:
+    one = alert(evidence(SHELL, 30.0))
+    assert one.id == alert(evidence(SHELL, 30.0)).id
+    assert one.id != alert(evidence(MEMFD, 30.0)).id
+    assert len(one.id) == 12
+    assert int(one.id, 16) >= 0
+
+
+def test_as_json() -> None:
+    found = (evidence(SHELL, 30.123456), evidence(PEER, 20.0), evidence(NGRAM, 10.0))
+    document = json.loads(json.dumps(alert(*found).to_dict()))
+    shell = [
+        {"path": "/usr/sbin/nginx", "script": "", "unlinked": False},
+        {"path": "/usr/sbin/php-fpm8.2", "script": "", "unlinked": False},
+        {"path": "/usr/bin/dash", "script": "", "unlinked": False},
+    ]
+    assert document.pop("id") == alert(*found).id
+    assert document.pop("headline") == alert(*found).headline
+    pieces = document.pop("evidence")
+    assert document == {
+        "time": "2026-11-23T00:00:00.000Z",
+        "start": "2026-11-22T23:59:59.000Z",
+        "end": "2026-11-23T00:00:00.000Z",
+        "workload": "web",
+        "replica": "demo/web",
+        "signal": "executions",
+        "bits": 30.12,
+        "threshold": 21.99,
+        "p_value": 0.00123,
+        "by_signal": {"ngrams": 10.0, "executions": 30.12, "connections": 20.0},
+        "process": {"pid": 4123, "tid": 4124, "comm": "sh", "lineage": shell[1:]},
+        "unseen": {"ngrams": 1, "executions": 1, "connections": 1},
+        "already_reported": 0,
+        "folded": 0,
+    }
+    assert pieces[0] == {
+        "signal": "executions",
+        "description": "what it was",
+        "count": 3,
+        "bits": 30.12,
+        "unseen": True,
+        "nearest": "what is normal",
+        "item": {"lineage": shell, "uid": 33},
+    }
+    assert [p["item"] for p in pieces[1:]] == [
+        {"direction": "out", "protocol": "tcp", "peer": "2001:db8::9", "port": 4444},
+        {
+            "syscalls": ["socket", "connect", "dup2", "dup2", "dup2", "execve"],
+            "packed": f"{NGRAM:#018x}",
+        },
+    ]
+
+
+def test_without_a_process() -> None:
+    nobody = alert(evidence(PEER, 30.0), process=None)
+    assert nobody.to_dict()["process"] is None
+    assert nobody.headline == "new peer: tcp out to [2001:db8::9]:4444"
+
+
+def test_times_are_utc_to_the_millisecond() -> None:
+    assert iso_time(0) == "1970-01-01T00:00:00.000Z"
+    assert iso_time(NOON + 999_999_999) == "2026-11-23T00:00:00.999Z"

@@ -1,0 +1,53 @@
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baseline.cli.duration import readable, seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("60s", 60),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("1d", 86_400),
+        ("250ms", 0.25),
+        ("1.5h", 5400),
+        ("90", 90),
+        ("0.5", 0.5),
+    ],
+)
+def test_what_people_write(text: str, expected: float) -> None:
+    assert seconds(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "10 minutes", "-5s", "5s later", "1m30", "s", "nan", "inf", "1e3", "1:30"]
+)
+def test_nonsense_is_named(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no length of time"):
+        seconds(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0h0m", "9" * 400])
+def test_nothing_and_forever_are_no_lengths(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="Write 60s"):
+        seconds(text)
+
+
+@given(st.integers(1, 400), st.integers(0, 59))
+def test_what_is_shown_can_be_typed(hours: int, minutes: int) -> None:
+    length = hours * 3600.0 + minutes * 60.0
+    assert seconds(readable(length).replace(" ", "")) == length
+
+
+def test_short_lengths_are_shown_in_seconds() -> None:
+    assert [readable(x) for x in (0.25, 1.0, 59.5, 59.99, 600)] == [
+        "0.25s",
+        "1s",
+        "59.5s",
+        "1m",
+        "10m",
+    ]

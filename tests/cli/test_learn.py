@@ -1,0 +1,95 @@
+import shutil
+from pathlib import Path
+
+from baseline.model.storage import load_models
+from running import run
+
+from baseline.recordings import RecordingWriter
+
+
+def test_learning_from_a_recording(models: Path, normal: Path, tmp_path: Path) -> None:
+    assert sorted(load_models(models)) == ["api", "web"]
+    done = run("learn", "--from", normal, "--out", tmp_path / "again")
+    assert (done.returncode, done.stdout) == (0, "")
+    header, api, web, wrote = done.stderr.splitlines()
+    assert header.split() == "workload windows calls n-grams programs peers lost threshold".split()
+    assert api.split()[:2] == ["api", "240"]
+    assert web.split()[:2] == ["web", "240"]
+    assert web.split()[3:7] == ["5", "0", "1", "0"]
+    assert wrote == f"Wrote {tmp_path / 'again'}: 2 models; nothing lost."
+    assert max(map(len, done.stderr.splitlines()[:3])) <= 80
+
+
+def test_the_same_recording_makes_the_same_model(
+    models: Path, normal: Path, tmp_path: Path
+) -> None:
+    run("learn", "--from", normal, "--out", tmp_path / "again")
+    files = sorted(p.relative_to(models) for p in models.rglob("*") if p.is_file())
+    assert files
+    for file in files:
+        assert (models / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
+
+
+def test_only_the_beginning(normal: Path, tmp_path: Path) -> None:
+    done = run("learn", "--from", normal, "--duration", "2m", "--out", tmp_path / "models")
+    assert done.returncode == 0
+    assert [line.split()[1] for line in done.stderr.splitlines()[1:3]] == ["120", "120"]
+
+
+def test_an_output_that_exists_stays_without_force(
+    models: Path, normal: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(models, tmp_path / "models")
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+    done = run("learn", "--from", normal, "--out", out)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: {out} exists. Choose another name or add --force to replace it.\n"
+    )
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+    assert run("learn", "--from", normal, "--out", out, "--force").returncode == 0
+
+
+def test_force_replaces_models_alone(normal: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    done = run("learn", "--from", normal, "--out", tmp_path / "home", "--force")
+    assert done.returncode == 2
+    assert "--force does not replace it" in done.stderr
+
+
+def test_nothing_is_made_of_nothing(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path / "empty", interval=1.0):
+        pass
+    done = run("learn", "--from", tmp_path / "empty", "--out", tmp_path / "models")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: Nothing was seen of the recordings, and nothing was written. "
+        "Give recordings that hold windows.\n"
+    )
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_recording_that_is_none(tmp_path: Path) -> None:
+    done = run("learn", "--from", tmp_path, "--out", tmp_path / "models")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {tmp_path}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_options_that_cannot_be_meant(normal: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "models")
+    for arguments, message in [
+        ((), "There is nothing to look at. Add --cgroup or --from."),
+        (("--from", normal, "--cgroup", "demo/*"), "--cgroup and --from exclude each other"),
+        (("--from", normal, "--interval", "5s"), "--interval means nothing without --cgroup"),
+        (("--from", normal, "--keep"), "--keep means nothing without --cgroup"),
+        (("--from", normal, "--recording", "r"), "--recording means nothing without --cgroup"),
+        (("--from", normal, "--duration", "soon"), "'soon' is no length of time"),
+        (("--cgroup", "demo/**"), "--cgroup 'demo/**' has '**'"),
+        (("--cgroup", "my name=demo"), "is no name for a workload"),
+    ]:
+        done = run("learn", *arguments, *out)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

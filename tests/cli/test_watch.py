@@ -1,0 +1,188 @@
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from baseline.model.storage import load_models, save_models
+from baseline.model.workload_model import WorkloadModel
+from running import BASELINE, ENVIRONMENT, run
+
+from baseline.recordings import Recording
+
+
+def test_normal_behaviour_raises_no_alert(models: Path, normal: Path) -> None:
+    done = run("watch", "--from", normal, "--models", models, "--fail-on", "anomaly")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "Watched 480 windows: 0 alerts, 0 windows of what was reported already; nothing lost.\n"
+    )
+
+
+def test_a_shell_is_named_once(models: Path, intruded: Path) -> None:
+    done = run("watch", "--from", intruded, "--models", models)
+    assert done.returncode == 0
+    assert done.stdout.count("nginx started /usr/bin/dash as uid 33, never seen in learning") == 1
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert done.stderr == (
+        "Watched 30 windows: 1 alerts, 19 windows of what was reported already; nothing lost.\n"
+    )
+
+
+def test_alerts_for_machines(models: Path, intruded: Path) -> None:
+    done = run("watch", "--from", intruded, "--models", models, "--format", "json")
+    (alert,) = map(json.loads, done.stdout.splitlines())
+    assert alert["workload"] == "web"
+    assert alert["time"] == "2026-11-23T00:00:11.000Z"
+    assert alert["bits"] >= alert["threshold"]
+    items = [e["item"] for e in alert["evidence"]]
+    assert any(i.get("peer") == "203.0.113.9" for i in items)
+    assert any(i.get("lineage", [{}])[-1].get("path") == "/usr/bin/dash" for i in items)
+    assert alert["unseen"] == {"ngrams": 14, "executions": 1, "connections": 1}
+
+
+def test_watching_twice_gives_the_same_alerts(models: Path, intruded: Path) -> None:
+    arguments = ("watch", "--from", intruded, "--models", models, "--format", "json")
+    assert run(*arguments).stdout == run(*arguments).stdout
+
+
+def test_anomalies_as_exit_code(models: Path, intruded: Path) -> None:
+    arguments = ("watch", "--from", intruded, "--models", models)
+    assert run(*arguments, "--fail-on", "anomaly").returncode == 3
+    assert run(*arguments, BASELINE_WATCH_FAIL_ON="anomaly").returncode == 3
+    assert run(*arguments, "--duration", "9s", "--fail-on", "anomaly").returncode == 0
+
+
+def test_options_by_environment_and_file(models: Path, intruded: Path, tmp_path: Path) -> None:
+    environment = {
+        "BASELINE_WATCH_FROM": str(intruded),
+        "BASELINE_WATCH_MODELS": str(models),
+        "BASELINE_WATCH_FORMAT": "json",
+    }
+    by_environment = run("watch", **environment)
+    (tmp_path / "settings.toml").write_text(
+        f'[watch]\nfrom = "{intruded}"\nmodels = "{models}"\nformat = "json"\n'
+    )
+    by_file = run("--config", tmp_path / "settings.toml", "watch")
+    assert by_environment.stdout == by_file.stdout
+    assert by_file.stdout.startswith('{"id"')
+
+
+def test_a_workload_without_a_model_is_said_once(
+    models: Path, normal: Path, intruded: Path, tmp_path: Path
+) -> None:
+    assert run("learn", "--from", intruded, "--out", tmp_path / "web").returncode == 0
+    done = run("watch", "--from", normal, "--models", tmp_path / "web")
+    assert done.stderr.count("There is no model of api in ") == 1
+
+
+@pytest.mark.parametrize("missing", ["nothing", "file"])
+def test_models_that_are_none(missing: str, normal: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("watch", "--from", normal, "--models", tmp_path / missing)
+    assert done.returncode == 1
+    assert str(tmp_path / missing) in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_model_of_another_architecture_is_refused(
+    models: Path, normal: Path, tmp_path: Path
+) -> None:
+    windows = [w for w in Recording(normal).windows() if w.workload == "web"]
+    save_models({"web": WorkloadModel.fit(windows, "aarch64")}, tmp_path / "arm")
+    assert load_models(tmp_path / "arm")["web"].architecture == "aarch64"
+    done = run("watch", "--from", normal, "--models", tmp_path / "arm")
+    assert done.returncode == 1
+    assert "The model of web is of aarch64" in done.stderr
+    assert done.stderr.rstrip().endswith("Learn it on x86_64.")
+
+
+def test_a_reader_that_leaves_is_no_error(models: Path, intruded: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [BASELINE, "watch", "--from", intruded, "--models", models],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_full_disk_under_stdout_is_an_error(models: Path, intruded: Path) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = subprocess.run(
+        [BASELINE, "watch", "--from", intruded, "--models", models],
+        stdout=full,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(full)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Standard output cannot be written: No space left")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_watch_in_order(number: signal.Signals, models: Path, intruded: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(BASELINE, "watch", "--from", intruded, "--models", models),
+            *("--pace", "10", "--format", "json"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    line = process.stdout.readline()  # after one of three seconds
+    process.send_signal(number)
+    _, talk = process.communicate()
+    assert json.loads(line)["workload"] == "web"
+    assert process.returncode == 0
+    assert talk.startswith("Watched ")
+    assert "1 alerts" in talk
+
+
+def test_progress_is_shown_on_a_terminal_alone(models: Path, intruded: Path) -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [BASELINE, "watch", "--from", intruded, "--models", models, "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        check=True,
+        env=ENVIRONMENT,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 1 << 16):
+            shown += chunk
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert b"Watching" in shown
+    assert b"Watched 30 windows" in shown
+    (alert,) = map(json.loads, done.stdout.splitlines())
+    assert alert["workload"] == "web"
+
+
+def test_watching_imports_what_it_needs_alone(models: Path, intruded: Path) -> None:
+    script = f"""
+import sys
+from baseline.cli.main import exit_code
+assert exit_code(["watch", "--from", {str(intruded)!r}, "--models", {str(models)!r}]) == 0
+needless = {{"pandas", "sklearn", "matplotlib", "bcc", "pyarrow.dataset"}}
+sys.exit(",".join(needless & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[1:] == [], done.stderr
+    assert done.returncode == 0

@@ -1,0 +1,140 @@
+"""Full tables: what finds no room is counted as overflowed or lost, and never disappears."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Cgroup, Watch, Watched, release
+from expected import known_run, lineage, ngrams, peers, started
+
+from baseline.kernel.program import Settings
+from baseline.syscalls import symbol_name
+from baseline.window import Tally
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
+
+FIRST_UNUSED_NUMBER = 340
+"""No call has this or one of the following 83 numbers; the kernel refuses them."""
+
+SEND = """if True:
+    import socket, sys
+    sender = socket.socket(type=socket.SOCK_DGRAM)
+    for address, port in zip(sys.argv[1::2], sys.argv[2::2]):
+        sender.sendto(b"text", (address, int(port)))"""
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    """Tables with hardly any room."""
+    return Settings(
+        slot_bits=4, ngram_overflow=8, max_executions=8, max_connections=8, connection_overflow=4
+    )
+
+
+@pytest.fixture
+def one_processor() -> Iterator[None]:
+    """What is started runs on one processor, whose table it fills."""
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usual)})
+    yield
+    os.sched_setaffinity(0, usual)
+
+
+@pytest.fixture
+def pair(cgroup: Cgroup, watch: Callable[..., Watch]) -> tuple[Watch, Cgroup, Cgroup]:
+    """Two workloads: one that fills a table, and its neighbour."""
+    noisy, quiet = cgroup.child("noisy"), cgroup.child("quiet")
+    return watch(noisy.path, quiet.path), noisy, quiet
+
+
+@pytest.mark.usefixtures("one_processor")
+def test_ngrams(pair: tuple[Watch, Cgroup, Cgroup]) -> None:
+    watching, noisy, quiet = pair
+    numbers = [FIRST_UNUSED_NUMBER + i**3 % 83 for i in range(1009)]
+    noisy.run("calls", *(f"{number}:1" for number in numbers))
+    wanted = known_run([symbol_name(number + 1) for number in numbers])
+    filled = watching.window(noisy)
+    tally = filled.ledger.ngrams
+    assert tally == Tally(1011, tally.recorded, tally.overflowed, 1011 - sum(tally[1:3]))
+    assert tally.recorded >= 16
+    assert tally.overflowed >= 8
+    assert len(filled.ngrams) == 16 + 8
+    assert ngrams(filled) - wanted == Counter()
+    assert filled.ngrams.total == tally.recorded + tally.overflowed
+
+    quiet.run("calls", "110:1009")
+    assert watching.window(quiet).ledger.ngrams == Tally(counted=1011, lost=1011)
+    assert watching.window(noisy).ledger.ngrams == tally
+
+
+def test_executions(pair: tuple[Watch, Cgroup, Cgroup], tmp_path: Path) -> None:
+    watching, noisy, quiet = pair
+    copies = [Path(shutil.copy(noisy.programs["calls"], tmp_path / f"p{i}")) for i in range(13)]
+    for program in [*copies, copies[0]]:
+        noisy.run(program)
+    quiet.run("calls")
+    assert started(watching.window(noisy)) == {str(p): 1 + (p == copies[0]) for p in copies[:8]}
+    assert watching.window(noisy).ledger.executions == Tally(counted=14, recorded=9, lost=5)
+    assert watching.window(quiet).ledger.executions == Tally(counted=1, lost=1)
+
+
+def test_connections(pair: tuple[Watch, Cgroup, Cgroup]) -> None:
+    watching, noisy, quiet = pair
+    peers_of_one_port = [(f"127.0.0.{i}", 9) for i in range(1, 24)]
+    ports_of_one_peer = [("127.0.0.24", port) for port in range(100, 107)]
+    again = [("127.0.0.1", 9), ("127.0.0.23", 9), ("127.0.0.24", 106)]
+    sent = [*peers_of_one_port, *ports_of_one_peer, *again]
+    noisy.python(SEND, *(word for peer in sent for word in peer))
+    quiet.python(SEND, "127.0.0.1", 9)
+    assert peers(watching.window(noisy)) == {
+        **{f"udp out to 127.0.0.{i}:9": 1 + (i == 1) for i in range(1, 9)},
+        "udp out to any peer:9": 15 + 1,
+        **{f"udp out to any peer:{port}": 1 for port in (100, 101, 102)},
+    }
+    tally = Tally(counted=33, recorded=9, overflowed=19, lost=5)
+    assert watching.window(noisy).ledger.connections == tally
+    assert watching.window(quiet).ledger.connections == Tally(counted=1, lost=1)
+
+
+def chain(cgroup: Cgroup, folder: Path, length: int) -> tuple[list[Path], list[object]]:
+    """Copies of ``calls``, and the steps by which each starts the next."""
+    copies = [Path(shutil.copy(cgroup.programs["calls"], folder / f"p{i}")) for i in range(length)]
+    return copies, [step for program in copies[1:] for step in ("fork", "exec", program)]
+
+
+@pytest.mark.parametrize("settings", [Settings(max_images=3)], ids=["images"])
+def test_an_image_without_room_has_no_name(watched: Watched, tmp_path: Path) -> None:
+    (p0, p1, p2, *_), steps = chain(watched, tmp_path, 5)
+    watched.run(p0, *steps)
+    assert started(watched.window()) == {
+        lineage([p0]): 1,
+        lineage([p0, p1]): 1,
+        lineage([p0, p1, p2]): 1,
+        lineage([p0, p1, p2, "unknown"]): 1,
+        lineage([p0, p1, p2, "unknown", "unknown"]): 1,
+    }
+
+
+@pytest.mark.parametrize("settings", [Settings(max_processes=3)], ids=["processes"])
+def test_a_lineage_without_room_begins_anew(watched: Watched, tmp_path: Path) -> None:
+    (p0, p1, p2, p3, p4), steps = chain(watched, tmp_path, 5)
+    watched.run(p0, *steps)
+    assert started(watched.window()) == {
+        lineage([p0]): 1,
+        lineage([p0, p1]): 1,
+        lineage([p0, p1, p2]): 1,
+        str(p3): 1,
+        str(p4): 1,
+    }
+
+
+@pytest.mark.parametrize("settings", [Settings(max_processes=3)], ids=["processes"])
+def test_more_running_processes_than_room(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
+    processes = [cgroup.start_waiting("calls", "say", "wait", "110:7") for _ in range(7)]
+    watching = watch(cgroup.path)
+    for process in processes:
+        release(process)
+    assert ngrams(watching.window(cgroup))[("getppid",) * 6] == 7 * 2

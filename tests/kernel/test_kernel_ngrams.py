@@ -1,0 +1,138 @@
+"""System calls: every n-gram of known programs, counted exactly."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Cgroup, Watch, Watched, release
+from expected import ending_in, histories, known_run, ngrams
+
+from baseline.kernel.program import Settings
+from baseline.window import Tally
+
+pytestmark = pytest.mark.kernel
+
+GETPID, GETUID, GETPPID = 39, 102, 110
+COMPAT_GETPPID = 64
+
+
+@pytest.fixture(
+    scope="module",
+    params=[Settings(), Settings(max_array_threads=0)],
+    ids=["threads in an array", "threads in task storage"],
+)
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Both ways of keeping a thread's history."""
+    return request.param
+
+
+@pytest.mark.parametrize("how", ["join", "clone"])
+def test_every_ngram_of_a_thread_is_exact(watched: Watched, how: str) -> None:
+    watched.run("calls", f"{GETPPID}:1009", f"{GETUID}:13", how=how)
+    calls = ["getppid"] * 1009 + ["getuid"] * 13
+    assert ngrams(watched.window()) == known_run(calls)
+    assert watched.window().ledger.ngrams == Tally(counted=1024, recorded=1024)
+
+
+def test_threads_never_mix(watched: Watched) -> None:
+    watched.run("threads", f"{GETPPID}:10007", f"{GETUID}:1009", f"{GETPPID}:101", f"{GETPID}:11")
+    counts = ngrams(watched.window())
+    assert ending_in(counts, "getppid") == 10007 + 101
+    assert ending_in(counts, "getuid") == 1009
+    assert ending_in(counts, "getpid") == 11
+    assert counts["getppid",] == 0, "a thread of glibc makes calls of its own before ours"
+    assert counts[("getppid",) * 6] == 10007 - 5 + 101 - 5
+    assert counts[("getuid",) * 6] == 1009 - 5
+    own = {"getppid", "getuid", "getpid"}
+    assert not [names for names in counts if len(own & set(names)) > 1]
+
+
+def test_a_fork_begins_with_an_empty_history(watched: Watched) -> None:
+    watched.run("calls", f"{GETPPID}:7", "fork", f"{GETUID}:11", "fork", f"{GETPID}:5")
+    assert ngrams(watched.window()) == histories(
+        ["execve"],
+        ["getppid"] * 7 + ["fork", "wait4", "exit_group"],
+        ["getuid"] * 11 + ["fork", "wait4", "exit_group"],
+        ["getpid"] * 5 + ["exit_group"],
+    )
+
+
+def test_an_exec_begins_with_an_empty_history(watched: Watched) -> None:
+    program = watched.programs["calls"]
+    watched.run("calls", f"{GETPPID}:7", "exec", program, f"{GETUID}:11")
+    assert ngrams(watched.window()) == histories(
+        ["execve"], ["getppid"] * 7 + ["execve"], ["getuid"] * 11 + ["exit_group"]
+    )
+
+
+@pytest.mark.parametrize("program", ["calls_32", "calls_int80"])
+def test_calls_through_the_32_bit_entry_are_other_calls(watched: Watched, program: str) -> None:
+    watched.run(program, f"{COMPAT_GETPPID}:1009", "509:2", "-1:3")
+    calls = ["getppid"] * 1009 + ["out_of_range"] * 2 + ["cancelled"] * 3 + ["exit_group"]
+    assert ngrams(watched.window()) == histories(["execve"], [f"compat:{c}" for c in calls])
+
+
+def test_one_process_mixes_both_entries(watched: Watched) -> None:
+    watched.run("calls_32", "64:7", "exec", watched.programs["calls"], f"{GETPPID}:7")
+    assert ngrams(watched.window()) == histories(
+        ["execve"],
+        ["compat:getppid"] * 7 + ["compat:execve"],
+        ["getppid"] * 7 + ["exit_group"],
+    )
+
+
+def test_numbers_without_a_call_have_symbols(watched: Watched) -> None:
+    x32_getppid = 0x40000000 + GETPPID
+    watched.run("calls", "508:2", "509:3", "100000:5", f"{x32_getppid}:7", "-1:11", "-2:13")
+    assert ngrams(watched.window()) == known_run(
+        ["syscall_508"] * 2 + ["out_of_range"] * (3 + 5 + 7) + ["cancelled"] * 11
+        + ["out_of_range"] * 13
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("request_", ["nop", "sqpoll", "openat"])
+def test_io_uring_requests_are_counted_as_such(watched: Watched, request_: str) -> None:
+    watched.run("uring", request_, 1009, "/etc/passwd")
+    opcode = "nop" if request_ == "sqpoll" else request_
+    requests = {n: c for n, c in ngrams(watched.window()).items() if n[-1].startswith("io_uring:")}
+    assert requests == {(f"io_uring:{opcode}",): 1009}
+
+
+def test_a_move_between_tracked_cgroups_forgets_history(
+    cgroup: Cgroup, watch: Callable[..., Watch]
+) -> None:
+    first, second = cgroup.child("first"), cgroup.child("second")
+    watching = watch(first.path, second.path)
+    process = first.start_waiting("calls", f"{GETPPID}:7", "say", "wait", f"{GETUID}:11")
+    second.take(process)
+    release(process)
+    assert ngrams(watching.window(first)) == histories(
+        ["execve"], ["getppid"] * 7 + ["write", "read"]
+    )
+    assert ngrams(watching.window(second)) == histories(["getuid"] * 11 + ["exit_group"])
+
+
+def test_a_process_id_that_is_used_again_brings_no_history(watched: Watched) -> None:
+    if not Path("/proc/sys/kernel/ns_last_pid").exists():
+        pytest.skip("This kernel does not let process ids be chosen (CONFIG_CHECKPOINT_RESTORE)")
+    reused = int(watched.output("reuse_pid", 101, 3))
+    assert reused > 50, "too few ids were used again for this test to say anything"
+    counts = ngrams(watched.window())
+    children = histories(*[["getppid"] * 3 + ["exit_group"]] * 101)
+    assert {names: counts[names] for names in children} == children
+    assert ending_in(counts, "getppid") == 101 * 3
+
+
+def test_an_exec_by_another_thread_than_the_first_forgets_history(watched: Watched) -> None:
+    watched.python(
+        """if True:
+        import os, sys, threading
+        threading.Thread(target=os.execv, args=(sys.argv[1], sys.argv[1:])).start()
+        threading.Event().wait()""",
+        watched.programs["calls"],
+        f"{GETPPID}:7",
+    )
+    counts = ngrams(watched.window())
+    assert ending_in(counts, "getppid") == 7
+    program = histories(["getppid"] * 7 + ["exit_group"])
+    assert {names: counts[names] for names in program} == program

@@ -1,0 +1,41 @@
+/*
+ * reuse_pid ROUNDS COUNT: forks ROUNDS children one after the other, each to the process id of the
+ * first where the kernel grants it; a child calls getppid COUNT times.  Prints how many children
+ * had an id that was used before.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(int count, char **arguments)
+{
+	/* The kernel gives out the id after the last one, see proc_sys_kernel(5). */
+	int last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
+	pid_t first = 0;
+	int reused = 0;
+	char text[16];
+
+	if (count != 3 || last_pid < 0)
+		errx(2, "usage: reuse_pid ROUNDS COUNT, with CONFIG_CHECKPOINT_RESTORE");
+	for (int round = atoi(arguments[1]); round > 0; round--) {
+		if (first && pwrite(last_pid, text, snprintf(text, sizeof(text), "%d", first - 1), 0) < 0)
+			err(1, "ns_last_pid");
+		pid_t child = syscall(SYS_fork);
+		if (!child) {
+			for (int i = atoi(arguments[2]); i > 0; i--)
+				syscall(SYS_getppid);
+			syscall(SYS_exit_group, 0);
+		}
+		waitpid(child, NULL, 0);
+		reused += child == first;
+		if (!first)
+			first = child;
+	}
+	printf("%d\n", reused);
+	return 0;
+}

@@ -1,0 +1,69 @@
+"""The main job on real services: learn them under load, be quiet, name an intruder's shell."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from baseline.demo.services import SERVICES, running
+
+LEARN_SECONDS = 30
+QUIET_SECONDS = 10
+
+pytestmark = pytest.mark.kernel
+
+
+def baseline(*arguments: str | Path, **options: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "baseline", *map(str, arguments)], text=True, **options
+    )
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_learned_and_its_intruder_named(name: str, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    alerts: list[tuple[float, dict]] = []
+
+    def follow(watch: subprocess.Popen[str]) -> None:
+        alerts.extend((time.time(), json.loads(line)) for line in watch.stdout or ())
+
+    with running(name, "baseline-test") as service, service.under_load():
+        selector = f"--cgroup={name}={service.cgroup.path}"
+        learn = baseline("learn", selector, f"--duration={LEARN_SECONDS}s", f"--out={models}")
+        assert learn.wait() == 0
+        watch = baseline(
+            "watch",
+            selector,
+            f"--models={models}",
+            "--format=json",
+            "--fail-on=anomaly",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        reader = threading.Thread(target=follow, args=(watch,))
+        reader.start()
+        time.sleep(QUIET_SECONDS)
+        assert alerts == []
+        steps = []
+        for step in service.intrusion():
+            steps.append((time.time(), step))
+            time.sleep(2)
+        watch.terminate()
+        reader.join()
+        told = watch.stderr.read() if watch.stderr else ""
+        assert watch.wait() == 3
+    assert "nothing lost" in told
+
+    began = next(when for when, step in steps if "shell" in step)
+    seen, shell = next((w, a) for w, a in alerts if "dash" in a["headline"])
+    assert seen - began < 1
+    assert shell["process"]["comm"] == "sh"
+    assert shell["signal"] in {"executions", "ngrams"}
+    everything = json.dumps([alert for _, alert in alerts])
+    assert "/usr/bin/curl" in everything
+    assert "127.0.0.66" in everything
+    assert "memfd:stage" in everything

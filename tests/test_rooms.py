@@ -1,0 +1,65 @@
+"""Imports run one way (docs/architecture.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "baseline"
+
+GROUND_FLOOR = {
+    path.stem for path in PACKAGE.glob("*.py") if path.stem not in {"__init__", "__main__"}
+}
+ALLOWED = {
+    "workloads": set(),
+    "kernel": {"workloads"},
+    "recordings": set(),
+    "model": set(),
+    "alerts": {"model"},
+    "report": {"model", "recordings"},
+    "demo": {"workloads"},
+    "cli": {"workloads", "kernel", "recordings", "model", "alerts", "report", "demo"},
+}
+
+
+def imported_rooms(file: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (
+                [node.module]
+                if node.module != "baseline"
+                else [f"baseline.{alias.name}" for alias in node.names]
+            )
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("baseline.")}
+    return rooms
+
+
+def test_every_folder_is_a_known_room() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_imports_only_what_its_room_may(file: Path) -> None:
+    place = file.relative_to(PACKAGE).parts
+    room = place[0] if len(place) > 1 else ""
+    may = GROUND_FLOOR | ALLOWED.get(room, set()) | {room, "__version__"}
+    if file.name == "__main__.py":
+        may = {"cli"}
+    assert imported_rooms(file) <= may
+
+
+def test_only_the_loader_imports_bcc() -> None:
+    importing = {
+        file.name
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "bcc"
+    }
+    assert importing == {"bcc_loader.py"}
