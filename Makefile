@@ -8,7 +8,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## Learn a real service, intrude into it, see the alerts (root; else on recordings)
-	$(BIN)/baseline demo
+	$(BIN)/baseline demo --force
 
 test: setup-tests ## Run all tests (those of the kernel part as root)
 	$(BIN)/pytest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from baseline.model.score import Evidence, Item, Score
+from baseline.model.score import Evidence, Item, Score, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import ngram_names
 from baseline.window import Connection, Execution, Image, Signal
@@ -20,13 +20,6 @@ _NOUNS = {
     Signal.CONNECTIONS: "peer",
     Signal.NGRAMS: "system-call sequence",
 }
-
-
-def signal_of(item: Item) -> Signal:
-    """The signal that an item is counted in."""
-    if isinstance(item, Execution):
-        return Signal.EXECUTIONS
-    return Signal.CONNECTIONS if isinstance(item, Connection) else Signal.NGRAMS
 
 
 def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> Evidence:

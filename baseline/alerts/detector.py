@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from baseline.alerts.alert import Alert, leading_evidence, signal_of
-from baseline.model.score import Item, Score
+from baseline.alerts.alert import Alert, leading_evidence
+from baseline.model.score import Item, Score, signal_of
 from baseline.model.workload_model import WorkloadModel
 from baseline.sighting import Observation, Process, Sighting
 from baseline.window import NgramCounts, Signal, Window
@@ -105,7 +105,7 @@ class Detector:
         if place in watched.waiting or self._recently(watched, item, time):
             return None
         score = watched.model.score_item(item)
-        if not score.is_anomaly:
+        if not _tells(score):
             return None
         _remember(watched.waiting, place, None)
         return self._alert(watched, sighting, score, [item])
@@ -114,13 +114,13 @@ class Detector:
         for signal in Signal:
             watched.waiting.pop((window.replica, signal), None)
         score = watched.model.score(window)
-        if not score.is_anomaly:
+        if not _tells(score):
             return None
         repeated = {i for i in _items(window) if self._recently(watched, i, window.end)}
         if repeated:
             window = _without(window, repeated)
             score = watched.model.score(window)
-            if not score.is_anomaly:
+            if not _tells(score):
                 watched.folded += 1
                 self.folded += 1
                 return None
@@ -164,6 +164,11 @@ class Detector:
         """Whether an alert told of this not long ago (or, where the clock was set back, ahead)."""
         told = watched.reported.get(item)
         return told is not None and abs(time - told) < self._repeat_after
+
+
+def _tells(score: Score) -> bool:
+    """Whether there is something to tell: a model of next to nothing may alert from 0 bits on."""
+    return score.is_anomaly and bool(score.evidence)
 
 
 def _items(window: Window) -> Iterator[Item]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from baseline.alerts.alert import Alert, iso_time
 from baseline.alerts.printable import printable
+from baseline.model.score import Evidence
 from baseline.window import Image, Signal
 
 EVIDENCE_SHOWN = 5
@@ -77,14 +78,24 @@ def _evidence(alert: Alert) -> Table:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row(Text("bits", "dim"), Text("count", "dim"), Text("evidence", "dim"))
-    for evidence in alert.score.evidence[:EVIDENCE_SHOWN]:
+    shown = _most_telling(alert)
+    for evidence in shown:
         what = Text(printable(evidence.description))
         if evidence.nearest:
             what.append(f"\nnormal: {printable(evidence.nearest)}", "green")
         table.add_row(f"{evidence.bits:.1f}", f"{evidence.count:,}", what)
-    if more := alert.score.evidence[EVIDENCE_SHOWN:]:
+    if more := [e for e in alert.score.evidence if e not in shown]:
         table.add_row(f"{sum(e.bits for e in more):.1f}", "", f"in {len(more)} more")
     return table
+
+
+def _most_telling(alert: Alert) -> list[Evidence]:
+    """What leads, and the heaviest of the rest with each signal among them."""
+    evidence = alert.score.evidence
+    heaviest = {e.signal: e for e in reversed(evidence)} | {alert.leading.signal: alert.leading}
+    chosen = list(heaviest.values())
+    chosen += [e for e in evidence if e not in chosen][: EVIDENCE_SHOWN - len(chosen)]
+    return sorted(chosen, key=lambda e: (e is not alert.leading, -e.bits))
 
 
 def _chain(lineage: tuple[Image, ...]) -> str:

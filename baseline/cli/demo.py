@@ -92,7 +92,8 @@ def _analyse(out: Path) -> None:
 
 def _command_line(arguments: tuple[str | Path, ...]) -> list[str]:
     words = [str(argument) for argument in arguments]
-    say(f"\n$ baseline {' '.join(words)}")
+    say("")
+    say(f"$ baseline {' '.join(words)}")
     return [sys.executable, "-m", "baseline", *words]
 
 

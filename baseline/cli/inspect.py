@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from baseline.cli.output import writing_to_stdout
+from baseline.cli.progress import say
 from baseline.errors import UsageError
 from baseline.model.inspection import describe
 from baseline.model.storage import load_models
@@ -14,11 +15,17 @@ from baseline.model.storage import load_models
     "inspect",
     epilog="""\b
   baseline inspect models
-  baseline inspect models --workload nginx.service""",
+  baseline inspect models --workload nginx.service --picture nginx.png""",
 )
 @click.argument("models", type=click.Path(path_type=Path), metavar="MODELS")
 @click.option("--workload", metavar="NAME", help="Only the model of this workload.")
-def command(models: Path, workload: str | None) -> None:
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw the model, too: a PNG, SVG or PDF file.",
+)
+def command(models: Path, workload: str | None, picture: Path | None) -> None:
     """Show what a model knows and how complete it is, in a page of text for each workload."""
     learned = load_models(models)
     if workload and workload not in learned:
@@ -26,6 +33,14 @@ def command(models: Path, workload: str | None) -> None:
             f"There is no model of {workload} in {models}",
             f"Choose of {', '.join(sorted(learned))}",
         )
-    pages = [describe(learned[name]) for name in ([workload] if workload else sorted(learned))]
+    names = [workload] if workload else sorted(learned)
+    if picture:
+        if len(names) > 1:
+            raise UsageError("--picture shows one model", "Choose it with --workload")
+        from baseline.report.picture import draw_model  # brings matplotlib
+
+        draw_model(learned[names[0]], picture)
+        say(f"Wrote {picture}")
+    pages = [describe(learned[name]) for name in names]
     with writing_to_stdout():
         click.echo("\n\n".join(page.rstrip() for page in pages))

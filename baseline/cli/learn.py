@@ -1,6 +1,7 @@
 """``baseline learn``: windows to models."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from rich.table import Table
 from baseline.alerts.printable import printable
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import NewRecording, require_output
-from baseline.cli.progress import ProgressBar, say
+from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import UsageError
-from baseline.model.storage import save_models
-from baseline.model.workload_model import WorkloadModel
+from baseline.model.storage import MANIFEST, save_models
+from baseline.model.workload_model import BUDGET_PER_WEEK, WorkloadModel
 from baseline.recordings.format import HEADER_FILE
-from baseline.window import Window, total
+from baseline.window import Signal, Window
 
 
 @click.command(
@@ -53,6 +54,11 @@ def command(source: SourceOptions, out: Path, recording: Path | None, force: boo
     with a model of what was seen so far.
     """
     require_output(out, force=force)
+    if out.exists() and not any(out.glob(f"*/{MANIFEST}")):
+        raise UsageError(
+            f"{out} exists and --force does not replace it, because it holds no models",
+            "Choose another name, or remove it yourself",
+        )
     if recording:
         if not source.live:
             raise UsageError("--recording means nothing without --cgroup", "Leave it out")
@@ -72,36 +78,35 @@ def command(source: SourceOptions, out: Path, recording: Path | None, force: boo
                     kept.write(window)
                 losses.add(window)
                 learned[window.workload].append(window)
-                progress.advance(f", {len(learned)} workloads")
+                progress.advance(f", {counted(len(learned), 'workload')}")
         require_windows(sum(map(len, learned.values())), source)
-        models = {
-            workload: WorkloadModel.fit(windows, opened.architecture)
-            for workload, windows in sorted(learned.items())
-        }
+        models = [
+            WorkloadModel.fit(windows, opened.architecture)
+            for _, windows in sorted(learned.items())
+        ]
         save_models(models, out, force=force)
-    Console(stderr=True, highlight=False, markup=False, emoji=False).print(
-        _summary(learned, models)
-    )
+    Console(stderr=True, highlight=False, markup=False, emoji=False).print(_summary(models))
+    if any(model.false_alarms_per_week > BUDGET_PER_WEEK * 1.01 for model in models):
+        say(f"Too short to keep to {BUDGET_PER_WEEK:g} false alarm a week: learn longer.")
     if recording:
-        say(f"Wrote {recording}")
-    say(f"Wrote {out}: {len(models)} models; {losses.summary()}.")
+        say(f"Wrote {recording}.")
+    say(f"Wrote {out}: {counted(len(models), 'model')}; {losses.summary()}.")
 
 
-def _summary(learned: dict[str, list[Window]], models: dict[str, WorkloadModel]) -> Table:
+def _summary(models: Iterable[WorkloadModel]) -> Table:
+    """One line for each model: what it was learned from and what to expect of it."""
     table = Table(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
     table.add_column("workload", overflow="fold")
-    for name in ("windows", "calls", "n-grams", "programs", "peers", "lost", "threshold"):
+    for name in ("windows", "calls", "n-grams", "programs", "peers", "lost", "alarms/week"):
         table.add_column(name, justify="right", no_wrap=True)
-    for workload, model in models.items():
-        everything = total(learned[workload])
+    for model in models:
+        training = model.training
         table.add_row(
-            printable(workload),
-            f"{len(learned[workload]):,}",
-            f"{everything.ngrams.total:,}",
-            f"{len(everything.ngrams):,}",
-            f"{len(everything.executions):,}",
-            f"{len(everything.connections):,}",
-            f"{everything.ledger.lost:,}",
-            f"{model.threshold:.1f} bits",
+            printable(model.workload),
+            f"{training.windows:,}",
+            f"{training.ledger.ngrams.counted:,}",
+            *(f"{model.signals[signal].completeness.items:,}" for signal in Signal),
+            f"{training.ledger.lost:,}",
+            f"{model.false_alarms_per_week:,.{0 if model.false_alarms_per_week >= 10 else 1}f}",
         )
     return table

@@ -29,6 +29,7 @@ COMMANDS = {
     "inspect": "Show what a model knows.",
     "doctor": "Check what this machine can do.",
     "unload": "Remove everything left in the kernel.",
+    "demo": "See it at work on a real nginx.",
 }
 """Name and help in one line, in the order of ``baseline --help``.
 

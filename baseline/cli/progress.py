@@ -17,6 +17,11 @@ def say(message: str) -> None:
     click.echo(printable(message), err=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 window``, ``1,200 windows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class ProgressBar:
     """How far live or replayed work has come.
 
@@ -56,7 +61,7 @@ class ProgressBar:
         self._progress.update(
             self._task,
             completed=elapsed if self._duration is None else min(elapsed, self._duration),
-            note=f"{self._windows:,} windows{note}",
+            note=counted(self._windows, "window") + note,
         )
 
     @contextmanager

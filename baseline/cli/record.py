@@ -6,7 +6,7 @@ import click
 
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import NewRecording, require_output
-from baseline.cli.progress import ProgressBar, say
+from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.recordings.format import HEADER_FILE
@@ -51,4 +51,5 @@ def command(source: SourceOptions, out: Path, force: bool) -> None:
             windows += 1
             progress.advance()
     require_windows(windows, source)
-    say(f"Wrote {out}: {windows:,} windows of {', '.join(sorted(workloads))}; {losses.summary()}.")
+    names = ", ".join(sorted(workloads))
+    say(f"Wrote {out}: {counted(windows, 'window')} of {names}; {losses.summary()}.")

@@ -6,6 +6,9 @@ One rule for both: an option is named as on the command line.  ``watch --fail-on
     [watch]
     fail-on = "anomaly"
     cgroup = ["demo/*", "web=system.slice/nginx.service"]
+
+In a variable several values stand side by side: paths with colons between them
+(``BASELINE_WATCH_FROM=monday:tuesday``), anything else with blanks.
 """
 
 import tomllib

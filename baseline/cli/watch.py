@@ -1,7 +1,7 @@
 """``baseline watch``: windows to alerts."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -12,12 +12,10 @@ from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import writing_to_stdout
-from baseline.cli.progress import ProgressBar, say
+from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
-from baseline.errors import ModelError
-from baseline.model.storage import load_models
-from baseline.model.workload_model import WorkloadModel
+from baseline.model.storage import load_models, require_architecture
 from baseline.window import Window
 
 ANOMALIES_FOUND = 3
@@ -79,7 +77,8 @@ def command(
         ProgressBar("Watching", source.duration if source.live else None) as progress,
         open_source(source, stop, say) as opened,
     ):
-        _require_architecture(learned, opened.architecture)
+        for model in learned.values():
+            require_architecture(model, opened.architecture)
         for observation in opened.observations:
             alert = detector.observe(observation)
             if alert:
@@ -87,22 +86,14 @@ def command(
                     sink.write(alert)
             if isinstance(observation, Window):
                 losses.add(observation)
-                progress.advance(f", {detector.alerts:,} alerts")
+                progress.advance(f", {counted(detector.alerts, 'alert')}")
             for workload in detector.workloads_without_model():
                 say(f"There is no model of {workload} in {models}: learn it to have it watched.")
+    folded = counted(detector.folded, "anomalous window")
     say(
-        f"Watched {detector.windows:,} windows: {detector.alerts:,} alerts, "
-        f"{detector.folded:,} windows of what was reported already; {losses.summary()}."
+        f"Watched {counted(detector.windows, 'window')}: {counted(detector.alerts, 'alert')}"
+        + f" ({folded} of nothing but what was reported)" * bool(detector.folded)
+        + f"; {losses.summary()}."
     )
     if fail_on and detector.alerts:
         context.exit(ANOMALIES_FOUND)
-
-
-def _require_architecture(models: Mapping[str, WorkloadModel], architecture: str) -> None:
-    for model in models.values():
-        if model.architecture != architecture:
-            raise ModelError(
-                f"The model of {model.workload} is of {model.architecture}, whose system-call "
-                f"numbers mean other calls than those of {architecture}",
-                f"Learn it on {architecture}",
-            )

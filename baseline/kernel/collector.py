@@ -24,10 +24,12 @@ from baseline.kernel.agents import Agent, setup_lock
 from baseline.kernel.bpf_syscall import BpfMap, get_object
 from baseline.kernel.program import (
     BPFFS,
+    CGROUP_HOOKS,
     LINK_PREFIX,
     MAPS,
     MAX_GROUPS,
     PIN_ROOT,
+    RAW_TRACEPOINTS,
     UNFINISHED_PREFIX,
     Settings,
     fingerprint,
@@ -149,7 +151,10 @@ class Collector:
         try:
             self.maps = {name: BpfMap.open(self._pin / name, cpus) for name in MAPS}
             # Holding the links keeps the program counting for us when somebody unloads it.
-            self._links = [get_object(path) for path in self._pin.glob(f"{LINK_PREFIX}*")]
+            self._links = [
+                get_object(self._pin / (LINK_PREFIX + name))
+                for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)
+            ]
         except OSError as cause:
             raise KernelError(
                 f"The pins in {self._pin} are incomplete ({cause.strerror})",

@@ -75,5 +75,5 @@ class ExecutionModel(HierarchyModel[Execution]):
         if siblings:
             return f"{parent} usually starts {most_common(siblings)}"
         if elsewhere:
-            return f"{parent} starts nothing; this program was seen as {most_common(elsewhere)}"
-        return f"{parent} starts nothing"
+            return f"{parent} started nothing; this program was seen as {most_common(elsewhere)}"
+        return f"{parent} started nothing in learning"

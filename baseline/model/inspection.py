@@ -42,8 +42,9 @@ def _lines(model: WorkloadModel) -> Iterator[str]:
     yield from _thresholds(model)
     yield ""
     yield from _listing("System calls", _syscalls(model), "calls")
-    yield from _listing("Programs", _programs(model), "times")
-    yield from _listing("Peers", _peers(model), "times")
+    programs, peers = programs_and_peers(model)
+    yield from _listing("Programs", programs, "times")
+    yield from _listing("Peers", peers, "times")
 
 
 def _completeness(model: WorkloadModel) -> Iterator[str]:
@@ -96,18 +97,16 @@ def _syscalls(model: WorkloadModel) -> Counter[str]:
     return counts
 
 
-def _programs(model: WorkloadModel) -> Counter[str]:
-    executions = model.signals[Signal.EXECUTIONS]
-    if not isinstance(executions, ExecutionModel):
-        return Counter()
-    return Counter({executions.describe(item): n for item, n in executions.counts.items()})
-
-
-def _peers(model: WorkloadModel) -> Counter[str]:
-    connections = model.signals[Signal.CONNECTIONS]
-    if not isinstance(connections, ConnectionModel):
-        return Counter()
-    return Counter({connections.describe(item): n for item, n in connections.counts.items()})
+def programs_and_peers(model: WorkloadModel) -> tuple[Counter[str], Counter[str]]:
+    """The executions and the connections that were seen, as people write them, with counts."""
+    programs: Counter[str] = Counter()
+    peers: Counter[str] = Counter()
+    for signal_model in model.signals.values():
+        if isinstance(signal_model, ExecutionModel):
+            programs.update({signal_model.describe(i): n for i, n in signal_model.counts.items()})
+        elif isinstance(signal_model, ConnectionModel):
+            peers.update({signal_model.describe(i): n for i, n in signal_model.counts.items()})
+    return programs, peers
 
 
 def _losses(lost: int, adds_up: bool) -> str:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from baseline.alerts import detector as module
-from baseline.alerts.alert import Alert, signal_of
+from baseline.alerts.alert import Alert
 from baseline.alerts.detector import Detector
-from baseline.model.score import Evidence, Item, Score
+from baseline.model.score import Evidence, Item, Score, signal_of
 from baseline.sighting import Process, Sighting
 from baseline.window import Connection, Execution, Image, NgramCounts, Signal, Window
 

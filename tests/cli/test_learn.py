@@ -1,9 +1,9 @@
 import shutil
 from pathlib import Path
 
-from baseline.model.storage import load_models
 from running import run
 
+from baseline.model.storage import load_models
 from baseline.recordings import RecordingWriter
 
 
@@ -11,11 +11,14 @@ def test_learning_from_a_recording(models: Path, normal: Path, tmp_path: Path) -
     assert sorted(load_models(models)) == ["api", "web"]
     done = run("learn", "--from", normal, "--out", tmp_path / "again")
     assert (done.returncode, done.stdout) == (0, "")
-    header, api, web, wrote = done.stderr.splitlines()
-    assert header.split() == "workload windows calls n-grams programs peers lost threshold".split()
+    header, api, web, advice, wrote = done.stderr.splitlines()
+    assert header.split() == (
+        "workload windows calls n-grams programs peers lost alarms/week".split()
+    )
     assert api.split()[:2] == ["api", "240"]
     assert web.split()[:2] == ["web", "240"]
     assert web.split()[3:7] == ["5", "0", "1", "0"]
+    assert advice == "Too short to keep to 1 false alarm a week: learn longer."
     assert wrote == f"Wrote {tmp_path / 'again'}: 2 models; nothing lost."
     assert max(map(len, done.stderr.splitlines()[:3])) <= 80
 

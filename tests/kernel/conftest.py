@@ -236,14 +236,15 @@ class Watch:
         said: what a user was told.
     """
 
-    def __init__(self, *selectors: str, settings: Settings, keep: bool = True) -> None:
+    def __init__(self, *selectors: str, settings: Settings, interval: float) -> None:
         mount = cgroup2_mount()
         self.said: list[str] = []
         self.sightings: list[Sighting] = []
         self.windows: list[Window] = []
         self.source = KernelSource(
             [CgroupSelector.parse(text, mount) for text in selectors],
-            keep=keep,  # so that the next test need not load again
+            interval=interval,
+            keep=True,  # so that the next test need not load again
             say=self.said.append,
             settings=settings,
         )
@@ -282,11 +283,11 @@ def watch(settings: Settings) -> Iterator[Callable[..., Watch]]:
     """Begins to watch what its selectors say, until the end of the test."""
     with contextlib.ExitStack() as stack:
 
-        def begin(*selectors: str) -> Watch:
+        def begin(*selectors: str, interval: float = 1.0) -> Watch:
             wanted = PIN_ROOT / fingerprint(settings)
             if any(version != wanted for version in pinned_versions()):
                 unload()
-            watch = Watch(*selectors, settings=settings)
+            watch = Watch(*selectors, settings=settings, interval=interval)
             stack.enter_context(watch.source)
             return watch
 

@@ -1,7 +1,6 @@
 """Which cgroups are counted, from which moment on, and by whom."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from conftest import Agent, Cgroup, Watch, release
@@ -151,6 +150,7 @@ def test_a_subtree_belongs_to_its_nearest_tracked_cgroup(
     assert ending_in(ngrams(watching.window(inner)), "getppid") == 13 + 17
 
 
+@pytest.mark.usefixtures("unloaded")
 def test_tracking_a_process_that_runs(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
     process = cgroup.start_waiting("calls", "110:7", "say", "wait", "102:11")
     watching = watch(cgroup.path)
@@ -216,4 +216,3 @@ def test_a_workload_may_move_below(cgroup: Cgroup, watch: Callable[..., Watch]) 
     release(process)
     calls = ["getppid"] * 7 + ["write", "read"] + ["getppid"] * 11
     assert ngrams(watching.window(cgroup)) == known_run(calls)
-    assert Path(f"/proc/{process.pid}").exists() is False

@@ -1,0 +1,138 @@
+"""The picture of a model: what was learned, on one page.
+
+Needs matplotlib, the ``report`` extra; imported here alone, because it is heavy.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from baseline.durable import new_file
+from baseline.errors import BaselineError, UsageError
+from baseline.model.inspection import programs_and_peers
+from baseline.model.ngrams import NgramModel
+from baseline.model.workload_model import WorkloadModel
+from baseline.syscalls import symbol_name, unpack
+from baseline.window import Signal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SHOWN_CALLS = 14
+_LISTED = 7
+_COLOUR = "#2f6f9f"
+_THRESHOLD_COLOUR = "#c0392b"
+_FORMATS = {".png", ".svg", ".pdf"}
+
+
+def draw_model(model: WorkloadModel, path: Path) -> None:
+    """Draw a model to a PNG, SVG or PDF file.
+
+    Raises:
+        UsageError: the file's name has another ending.
+        OutputError: it cannot be written.
+        BaselineError: matplotlib is not installed.
+    """
+    if path.suffix not in _FORMATS:
+        raise UsageError(
+            f"{path} is no name of a picture", f"End it in {', '.join(sorted(_FORMATS))}"
+        )
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as cause:
+        raise BaselineError(
+            "Pictures need matplotlib", "Install it: pip install 'baseline-ebpf[report]'"
+        ) from cause
+    figure = Figure(figsize=(13, 9), layout="constrained")
+    figure.suptitle(f"What {model.workload} normally does", fontsize=15, fontweight="bold")
+    (calls, transitions), (listing, surprise) = figure.subplots(2, 2)
+    ngrams = model.signals[Signal.NGRAMS]
+    assert isinstance(ngrams, NgramModel)  # noqa: S101 - for the type checker
+    pairs, weights = _last_two_calls(ngrams)
+    names = _draw_calls(calls, pairs, weights, model.architecture)
+    _draw_transitions(transitions, pairs, weights, names)
+    _draw_listing(listing, model)
+    _draw_surprise(surprise, model)
+    with new_file(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=110)
+
+
+def _last_two_calls(
+    ngrams: NgramModel,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The last two symbols of each n-gram, shape (k, 2), and how often it occurred."""
+    return unpack(ngrams.calls.ngrams)[:, -2:], ngrams.calls.counts
+
+
+def _draw_calls(
+    axes: "Axes",
+    pairs: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.int64],
+    architecture: str,
+) -> dict[int, str]:
+    """Bars of the most common calls; returns them, symbol -> name, the most common first."""
+    symbols, where = np.unique(pairs[:, 1], return_inverse=True)
+    calls = np.bincount(where, weights)
+    top = np.argsort(-calls, kind="stable")[:_SHOWN_CALLS]
+    names = {int(symbols[i]): symbol_name(int(symbols[i]), architecture) for i in top}
+    shares = calls[top] / max(calls.sum(), 1)
+    axes.barh(list(names.values())[::-1], shares[::-1], color=_COLOUR)
+    axes.set_title(f"System calls: {len(symbols)} kinds, {int(calls.sum()):,} calls")
+    axes.set_xlabel("share of calls")
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.spines[["top", "right"]].set_visible(False)
+    return names
+
+
+def _draw_transitions(
+    axes: "Axes",
+    pairs: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.int64],
+    names: dict[int, str],
+) -> None:
+    """Probability of each call after each other, among the most common."""
+    position = {symbol: index for index, symbol in enumerate(names)}
+    matrix = np.zeros((len(names), len(names)))
+    for (before, after), weight in zip(pairs.tolist(), weights.tolist(), strict=True):
+        if before in position and after in position:
+            matrix[position[before], position[after]] += weight
+    matrix /= np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), list(names.values()), rotation=60, ha="right")
+    axes.set_yticks(range(len(names)), list(names.values()))
+    axes.set_title("Which call (across) follows which (down)")
+    axes.figure.colorbar(image, ax=axes, label="probability", shrink=0.8)
+
+
+def _draw_listing(axes: "Axes", model: WorkloadModel) -> None:
+    """The programs it starts and the peers it talks with, as text."""
+    axes.axis("off")
+    axes.set_title("Programs and peers")
+    lines: list[str] = []
+    for title, counts in zip(("Programs", "Peers"), programs_and_peers(model), strict=True):
+        lines.append(f"{title} ({len(counts)})" if counts else f"{title}: none")
+        lines += [f"{count:>9,}  {name[-68:]}" for name, count in counts.most_common(_LISTED)]
+        if len(counts) > _LISTED:
+            lines.append(f"           and {len(counts) - _LISTED} more")
+        lines.append("")
+    axes.text(0, 1, "\n".join(lines), va="top", family="monospace", fontsize=9)
+
+
+def _draw_surprise(axes: "Axes", model: WorkloadModel) -> None:
+    """Surprise of each window of training to the others, with the threshold."""
+    held_out = model.held_out[Signal.NGRAMS]
+    axes.plot(held_out, ".", color=_COLOUR, markersize=4, label="window, judged by the others")
+    threshold = model.thresholds[Signal.NGRAMS]
+    axes.axhline(threshold, color=_THRESHOLD_COLOUR, label=f"alert from {threshold:.0f} bits")
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylim(bottom=-0.2)
+    axes.set_title("How surprising normal time is: system-call n-grams")
+    axes.set_xlabel("window of training")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("surprise, bits")
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.92))
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,212 @@
+"""The program's life: loaded once, taken over, left behind on purpose only, taken away whole."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Agent, Cgroup, Watch
+from expected import known_run, ngrams
+
+from baseline.errors import KernelError
+from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.kernel.collector import Collector, loader_python, pinned_versions
+from baseline.kernel.program import (
+    CGROUP_HOOKS,
+    LINK_PREFIX,
+    MAPS,
+    PIN_ROOT,
+    RAW_TRACEPOINTS,
+    Settings,
+    fingerprint,
+)
+from baseline.kernel.unloading import unload
+from baseline.workloads.cgroups import cgroup2_mount
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
+
+KNOWN = known_run(["getppid"] * 1009)
+PIN = PIN_ROOT / fingerprint(Settings())
+
+
+def run_known(cgroup: Cgroup) -> None:
+    cgroup.run("calls", "110:1009")
+
+
+def test_everything_is_pinned_once(agent: Callable[..., Agent], cgroup: Cgroup) -> None:
+    agent(cgroup.path, keep=False)
+    links = {LINK_PREFIX + name for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)}
+    assert {path.name for path in PIN.iterdir()} == {*MAPS, *links}
+    assert pinned_versions() == [PIN]
+
+
+def test_the_compiler_leaves_with_the_loader(cgroup: Cgroup, agent: Callable[..., Agent]) -> None:
+    process = agent(cgroup.path).process
+    mapped = Path(f"/proc/{process.pid}/maps").read_text().lower()
+    assert "python" in mapped
+    assert "llvm" not in mapped
+    assert "bcc" not in mapped
+
+
+def test_the_last_command_takes_the_program_away(
+    agent: Callable[..., Agent], cgroup: Cgroup
+) -> None:
+    first, second = agent(cgroup.path, keep=False), agent(cgroup.path, keep=False)
+    first.end()
+    run_known(cgroup)
+    assert second.read() == {cgroup.path: [1011, 1, 0]}
+    second.end()
+    assert not PIN_ROOT.exists()
+
+
+def test_keep_leaves_it_counting(agent: Callable[..., Agent], cgroup: Cgroup) -> None:
+    agent(cgroup.path, keep=True).end()
+    run_known(cgroup)
+    with Collector(cgroup2_mount()) as collector:
+        assert collector.calls.sum() == 1011
+    assert PIN.exists(), "a command that ends does not undo what another was told to keep"
+
+
+def test_a_killed_command_leaves_it_counting_and_the_next_takes_over(
+    agent: Callable[..., Agent], watch: Callable[..., Watch], cgroup: Cgroup
+) -> None:
+    killed = agent(f"{cgroup.path}/*", keep=False)
+    child = cgroup.child("web")
+    run_known(child)
+    assert killed.read() == {child.path: [1011, 1, 0]}
+    killed.process.kill()
+    killed.process.wait()
+    run_known(child)
+    born_meanwhile = cgroup.child("born-meanwhile")
+    run_known(born_meanwhile)
+
+    successor = agent(f"{cgroup.path}/*", keep=False)
+    with Collector(cgroup2_mount()) as collector:
+        assert collector.calls.sum() == 3 * 1011, "not one call was missed"
+    before = successor.read()
+    run_known(child)
+    run_known(born_meanwhile)
+    after = successor.read()
+    assert after[child.path][0] - before[child.path][0] == 1011
+    assert after[born_meanwhile.path][0] - before[born_meanwhile.path][0] == 1011
+    successor.end()
+    assert not PIN_ROOT.exists()
+    del watch
+
+
+def test_unload_leaves_nothing(agent: Callable[..., Agent], cgroup: Cgroup) -> None:
+    agent(cgroup.path, keep=True).end()
+    assert unload() == [f"Unloaded {PIN}"]
+    assert not PIN_ROOT.exists()
+    assert not RUN_DIRECTORY.exists()
+    assert unload() == []
+
+
+def test_unload_does_not_disturb_who_still_counts(
+    agent: Callable[..., Agent], cgroup: Cgroup
+) -> None:
+    running = agent(cgroup.path, keep=False)
+    lines = unload()
+    assert lines[0] == f"Unloaded {PIN}"
+    assert str(running.process.pid) in lines[1]
+    assert not PIN_ROOT.exists()
+    run_known(cgroup)
+    assert running.read() == {cgroup.path: [1011, 1, 0]}
+    running.end()
+
+
+def refused(match: str) -> KernelError:
+    """Start as a command does, and be refused."""
+    with pytest.raises(KernelError, match=match) as refusal, Collector(cgroup2_mount()):
+        pass
+    return refusal.value
+
+
+def starts() -> None:
+    """Start as a command does."""
+    with Collector(cgroup2_mount()):
+        assert pinned_versions() == [PIN]
+
+
+def test_another_version_is_refused(watch: Callable[..., Watch], cgroup: Cgroup) -> None:
+    other = Settings(slot_bits=12)
+    with Collector(cgroup2_mount(), keep=True, settings=other):
+        pass
+    error = refused(f"Another version .* is loaded \\({fingerprint(other)}\\)")
+    assert "baseline unload" in error.way_out
+    assert unload() == [f"Unloaded {PIN_ROOT / fingerprint(other)}"]
+    starts()
+    del watch, cgroup
+
+
+@pytest.mark.parametrize("pin", ["slots", "link_sys_enter", "link_connect6"])
+def test_incomplete_pins_are_refused(pin: str) -> None:
+    with Collector(cgroup2_mount(), keep=True):
+        pass
+    (PIN / pin).unlink()
+    error = refused("incomplete")
+    assert "baseline unload" in error.way_out
+    unload()
+    starts()
+
+
+def test_what_an_interrupted_loading_left_is_cleared_away() -> None:
+    (PIN_ROOT / "loading-half").mkdir(parents=True)
+    starts()
+    assert not PIN_ROOT.exists()
+
+
+def test_who_is_not_root_is_refused() -> None:
+    script = """if True:
+        import os
+        from baseline.errors import KernelError
+        from baseline.kernel.collector import Collector
+        from baseline.workloads.cgroups import cgroup2_mount
+        os.setuid(65534)
+        try:
+            Collector(cgroup2_mount()).__enter__()
+        except KernelError as error:
+            print(error)"""
+    output = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert output.stdout.startswith("Reading what the kernel counts needs root. Run")
+
+
+def test_without_the_bpf_file_system_it_is_refused() -> None:
+    script = """if True:
+        from baseline.errors import KernelError
+        from baseline.kernel.collector import Collector
+        from baseline.workloads.cgroups import cgroup2_mount
+        try:
+            Collector(cgroup2_mount()).__enter__()
+        except KernelError as error:
+            print(error)"""
+    hide = 'while umount /sys/fs/bpf 2>/dev/null; do :; done; exec "$@"'
+    output = subprocess.run(
+        ["unshare", "-m", "sh", "-c", hide, "sh", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "mount -t bpf" in output.stdout
+
+
+def test_without_bcc_it_is_refused() -> None:
+    request = {"settings": {}, "pin": str(PIN), "cgroup_mount": str(cgroup2_mount())}
+    package = Path(__file__).parents[2]
+    loader = subprocess.run(
+        # -S: without the folder in which distributions install BCC
+        [loader_python(), "-S", "-m", "baseline.kernel.bcc_loader"],
+        input=json.dumps(request),
+        env={"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer = json.loads(loader.stdout)
+    assert "BCC is not installed" in answer["problem"]
+    assert "python3-bpfcc" in answer["way_out"]
+    assert not PIN.exists()
