@@ -26,11 +26,3 @@ def seconds(text: str) -> float:
     if not 0 < length < float("inf"):
         raise click.BadParameter(f"{text!r} is not above zero. Write 60s, 10m or 1h30m.")
     return length
-
-
-def readable(length: float) -> str:
-    """Seconds as people write them: ``59.5s``, ``10m``, ``1h 30m``."""
-    if length < 59.95:
-        return f"{length:.3g}s"
-    hours, minutes = divmod(round(length / 60), 60)
-    return " ".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m")) if n)

@@ -5,18 +5,22 @@ from pathlib import Path
 import click
 
 from baseline.cli.progress import say
+from baseline.model.storage import load_models
 from baseline.recordings import Recording
+from baseline.recordings.format import HEADER_FILE
 from baseline.report.export import export_recording
+from baseline.report.export_models import export_models
 
 
 @click.command(
     "export",
     epilog="""\b
   baseline export recording --out tables
+  baseline export models --out learned
   duckdb -c "SELECT * FROM 'tables/syscalls.parquet' LIMIT 9"
 """,
 )
-@click.argument("recording", type=click.Path(path_type=Path), metavar="RECORDING")
+@click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="RECORDING|MODELS")
 @click.option(
     "--out",
     required=True,
@@ -25,11 +29,15 @@ from baseline.report.export import export_recording
     help="Folder to write.",
 )
 @click.option("--force", is_flag=True, help="Replace an export that exists.")
-def command(recording: Path, out: Path, force: bool) -> None:
-    """Write a recording as tidy Parquet tables: names, not numbers.
+def command(source: Path, out: Path, force: bool) -> None:
+    """Write a recording or models as tidy Parquet tables: names, not numbers.
 
-    One row for each thing counted in each window; a README.txt beside the tables says what the
-    columns mean. Any tool that reads Parquet reads them.
+    One row for each thing counted in each window, or learned; a README.txt beside the tables says
+    what the columns mean. Any tool that reads Parquet reads them.
     """
-    for file in export_recording(Recording(recording), out, force=force):
+    if (source / HEADER_FILE).exists():
+        files = export_recording(Recording(source), out, force=force)
+    else:
+        files = export_models(load_models(source).values(), out, force=force)
+    for file in files:
         say(f"Wrote {file}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from baseline.alerts.printable import printable
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import say
 from baseline.errors import UsageError
@@ -43,4 +44,5 @@ def command(models: Path, workload: str | None, picture: Path | None) -> None:
         say(f"Wrote {picture}")
     pages = [describe(learned[name]) for name in names]
     with writing_to_stdout():
-        click.echo("\n\n".join(page.rstrip() for page in pages))
+        for line in "\n\n".join(page.rstrip() for page in pages).split("\n"):
+            click.echo(printable(line))

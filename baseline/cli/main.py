@@ -18,6 +18,7 @@ from typing import NoReturn
 import click
 
 from baseline import __version__
+from baseline.alerts.printable import printable
 from baseline.cli.settings import Settings, name_environment_variables
 from baseline.errors import BaselineError
 
@@ -147,7 +148,7 @@ def exit_code(arguments: Sequence[str]) -> int:
 def _show(message: str) -> None:
     if os.environ.get("BASELINE_DEBUG"):
         traceback.print_exc()
-    click.echo(f"Error: {message}", err=True)
+    click.echo(printable(f"Error: {message}"), err=True)
 
 
 def _terminate(number: int, _: FrameType | None) -> NoReturn:

@@ -14,24 +14,26 @@ once.  One that talks to two databases learns the opposite.
 """
 
 import ipaddress
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas, most_common
+from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
 from baseline.window import Connection, Signal, Window
 
 _NETWORK_BITS = {4: 24, 6: 64}
 
 
+@lru_cache(maxsize=1 << 16)
 def network(peer: str) -> str:
-    """The network that an address is taken to belong to; empty for a folded peer."""
-    if not peer:
-        return ""
-    bits = _NETWORK_BITS[ipaddress.ip_address(peer).version]
-    return str(ipaddress.ip_network(f"{peer}/{bits}", strict=False))
+    """The network that an address is taken to belong to; what is no address is one of its own."""
+    try:
+        address = ipaddress.ip_address(peer)
+        return str(ipaddress.ip_network(f"{peer}/{_NETWORK_BITS[address.version]}", strict=False))
+    except ValueError:
+        return peer
 
 
 class ConnectionModel(HierarchyModel[Connection]):
@@ -68,17 +70,17 @@ class ConnectionModel(HierarchyModel[Connection]):
         """The connection as people write it."""
         return str(item)
 
+    @staticmethod
+    def habits(item: Connection) -> Sequence[tuple[Hashable, str]]:
+        """The peer on its port, and the whole connection in its direction."""
+        kind = (item.direction, item.protocol)
+        return [((*kind, item.port), item.peer or "any peer"), (kind, str(item))]
+
     def nearest(self, item: Connection) -> str:
         """The usual peers on the same port, else of the same direction."""
-        same_port: Counter[str] = Counter()
-        same_kind: Counter[str] = Counter()
-        for known, count in self.counts.items():
-            if known[:2] == item[:2]:
-                same_kind[str(known)] += count
-                if known.port == item.port:
-                    same_port[known.peer or "any peer"] += count
-        if same_port:
-            return f"port {item.port}: usually {most_common(same_port)}"
-        if same_kind:
-            return f"usually {most_common(same_kind)}"
+        kind = (item.direction, item.protocol)
+        if same_port := self.usual.get((*kind, item.port)):
+            return f"port {item.port}: usually {same_port}"
+        if same_kind := self.usual.get(kind):
+            return f"usually {same_kind}"
         return f"no {item.protocol} connection {item.direction} at all"

@@ -14,13 +14,12 @@ So a shell from a server that never started anything is new in every way; a know
 another user is new in one.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas, most_common
+from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
 from baseline.window import Execution, Image, Signal, Window
 
 
@@ -59,21 +58,24 @@ class ExecutionModel(HierarchyModel[Execution]):
         """The lineage and the user."""
         return f"{item} (uid {item.uid})"
 
-    def nearest(self, item: Execution) -> str:
-        """What else the same ancestors start, else the same program elsewhere."""
+    @staticmethod
+    def habits(item: Execution) -> Sequence[tuple[Hashable, str]]:
+        """The user of its lineage, the program after its ancestors, the lineage of its program."""
         *ancestors, image = item.lineage
-        siblings: Counter[str] = Counter()
-        elsewhere: Counter[str] = Counter()
-        for known, count in self.counts.items():
-            if known.lineage == item.lineage:
-                siblings[f"{image} as uid {known.uid}"] += count
-            elif list(known.lineage[:-1]) == ancestors:
-                siblings[str(known.image)] += count
-            elif known.image == image:
-                elsewhere[str(known)] += count
+        return [
+            (("lineage", *item.lineage), f"uid {item.uid}"),
+            (("ancestors", *ancestors), str(image)),
+            (("program", image), str(item)),
+        ]
+
+    def nearest(self, item: Execution) -> str:
+        """The usual users, else what else the ancestors start, else the same program elsewhere."""
+        *ancestors, image = item.lineage
+        if users := self.usual.get(("lineage", *item.lineage)):
+            return f"usually as {users}"
         parent = str(ancestors[-1]) if ancestors else "the workload"
-        if siblings:
-            return f"{parent} usually starts {most_common(siblings)}"
-        if elsewhere:
-            return f"{parent} started nothing; this program was seen as {most_common(elsewhere)}"
-        return f"{parent} started nothing in learning"
+        if siblings := self.usual.get(("ancestors", *ancestors)):
+            return f"{parent} usually starts {siblings}"
+        if elsewhere := self.usual.get(("program", image)):
+            return f"{parent} starts nothing; this program was seen as {elsewhere}"
+        return f"{parent} starts nothing"

@@ -5,9 +5,11 @@ dictionaries do; :mod:`baseline.model.ngrams` does the same for n-grams with arr
 """
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -90,7 +92,7 @@ class Hierarchy:
 
     def bits(self, levels: Sequence[tuple[Context, Part]]) -> float:
         """Surprise of an item: of its escapes from the contexts that knew only something else."""
-        return sum(
+        return math.fsum(
             self._escape_bits[context]
             for context, part in levels
             if context in self.incidence and part not in self.incidence[context]
@@ -113,7 +115,8 @@ def held_out_bits(
     for block in sorted(set(blocks)):
         others = Hierarchy.of_blocks(incidence, without=block)
         for index in np.flatnonzero(np.asarray(blocks) == block).tolist():
-            bits[index] = sum(others.bits(levels(item)) for item in windows[index])
+            # fsum, because histograms are equal whatever their order.
+            bits[index] = math.fsum(others.bits(levels(item)) for item in windows[index])
     return bits
 
 
@@ -153,6 +156,20 @@ class HierarchyModel(ABC, Generic[Kind]):
     @abstractmethod
     def decode(item: Any) -> Kind:  # noqa: ANN401 - JSON
         """An item from nested tuples."""
+
+    @staticmethod
+    @abstractmethod
+    def habits(item: Kind) -> Sequence[tuple[Hashable, str]]:
+        """Of which habits an item is an example, each with what people call it there."""
+
+    @cached_property
+    def usual(self) -> Mapping[Hashable, str]:
+        """Habit -> the most common of what was seen of it, with shares."""
+        examples: defaultdict[Hashable, Counter[str]] = defaultdict(Counter)
+        for item, count in self.counts.items():
+            for habit, name in self.habits(item):
+                examples[habit][name] += count
+        return {habit: _most_common(names) for habit, names in examples.items()}
 
     @abstractmethod
     def describe(self, item: Kind) -> str:
@@ -267,7 +284,7 @@ def hierarchy_schemas(signal: Signal, item: str) -> dict[str, pa.Schema]:
     }
 
 
-def most_common(names: Counter[str]) -> str:
+def _most_common(names: Counter[str]) -> str:
     """The two most common names, each with its share."""
     total = sum(names.values())
     return ", ".join(f"{name} ({count / total:.0%})" for name, count in names.most_common(2))

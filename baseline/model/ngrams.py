@@ -94,11 +94,17 @@ class _Incidence:
 
     @classmethod
     def count(
-        cls, ngrams: Ngrams, window_of_row: Integers, blocks: Integers, length: int
+        cls,
+        distinct: Ngrams,
+        ngram_of_row: npt.NDArray[np.intp],
+        window_of_row: Integers,
+        blocks: Integers,
+        length: int,
     ) -> "_Incidence":
-        kept = suffixes(ngrams, length + 1)
-        distinct, suffix_of_row = np.unique(kept, return_inverse=True)
-        contexts, context_of_row = np.unique(contexts_of(kept, length), return_inverse=True)
+        kept, suffix_of_ngram = np.unique(suffixes(distinct, length + 1), return_inverse=True)
+        contexts, context_of_suffix = np.unique(contexts_of(kept, length), return_inverse=True)
+        suffix_of_row = suffix_of_ngram[ngram_of_row]
+        context_of_row = context_of_suffix[suffix_of_row]
         context_windows = _windows_by_block(context_of_row, len(contexts), window_of_row, blocks)
         if length == 0:  # every window shows the context of everything, an idle one too
             contexts, context_windows = np.zeros(1, np.uint64), np.bincount(blocks)[None, :]
@@ -106,8 +112,8 @@ class _Incidence:
             length,
             contexts,
             context_windows,
-            distinct,
-            _windows_by_block(suffix_of_row, len(distinct), window_of_row, blocks),
+            kept,
+            _windows_by_block(suffix_of_row, len(kept), window_of_row, blocks),
             suffix_of_row,
         )
 
@@ -125,7 +131,8 @@ def _windows_by_block(
     key_of_row: npt.NDArray[np.intp], keys: int, window_of_row: Integers, blocks: Integers
 ) -> Integers:
     """In how many windows of each block each key stands, shape (keys, blocks)."""
-    pairs = np.unique(key_of_row.astype(np.int64) * len(blocks) + window_of_row)
+    pairs = np.sort(key_of_row.astype(np.int64) * len(blocks) + window_of_row)
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # ten times as fast as np.unique
     number = int(blocks.max(initial=-1)) + 1
     cells = pairs // len(blocks) * number + blocks[pairs % len(blocks)]
     return np.bincount(cells, minlength=keys * number).reshape(keys, number)
@@ -180,8 +187,10 @@ class NgramModel:
         ngrams = np.concatenate([window.ngrams.ngrams for window in windows])
         counts = np.concatenate([window.ngrams.counts for window in windows])
         block_of_window = np.asarray(blocks, np.int64)
+        calls = NgramCounts.collect(ngrams, counts)
+        ngram_of_row = np.searchsorted(calls.ngrams, ngrams)
         incidence = [
-            _Incidence.count(ngrams, window_of_row, block_of_window, length)
+            _Incidence.count(calls.ngrams, ngram_of_row, window_of_row, block_of_window, length)
             for length in range(NGRAM_LENGTH)
         ]
         bits_of_row = np.zeros(len(ngrams))
@@ -197,7 +206,6 @@ class NgramModel:
                 is_new = others.suffix_windows[suffix] == 0
                 bits_of_row[rows] += np.where(is_new, others.escapes()[context], 0.0)
         held_out = np.bincount(window_of_row, bits_of_row, len(windows)).astype(np.float64)
-        calls = NgramCounts.collect(ngrams, counts)
         orders = [order.order() for order in incidence]
         return cls(calls, orders, architecture), held_out
 

@@ -7,6 +7,7 @@ from baseline.alerts import detector as module
 from baseline.alerts.alert import Alert
 from baseline.alerts.detector import Detector
 from baseline.model.score import Evidence, Item, Score, signal_of
+from baseline.model.workload_model import WorkloadModel
 from baseline.sighting import Process, Sighting
 from baseline.window import Connection, Execution, Image, NgramCounts, Signal, Window
 
@@ -218,3 +219,11 @@ def test_the_same_observations_give_the_same_alerts() -> None:
         runs.append([a.to_dict() for a in alerts if a])
     assert runs[0] == runs[1]
     assert len({a["id"] for a in runs[0]}) == 3
+
+
+def test_a_model_of_next_to_nothing_alerts_of_something_alone() -> None:
+    learned = WorkloadModel.fit([window(1, 1, 2)], "x86_64")
+    assert learned.score(window(2, 1, 2)).is_anomaly  # from 0 bits on
+    detector = Detector({"web": learned})
+    assert detector.observe(window(2, 1, 2)) is None
+    assert detector.observe(window(3, 1, 2, SHELL_STARTED)) is not None

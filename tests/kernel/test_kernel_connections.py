@@ -5,10 +5,12 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from conftest import Cgroup, Watch, Watched, missing, require_tools
 from expected import ngrams, peers
+from requirements import missing, require_tools
+from watching import Cgroup, Watch, Watched
 
 from baseline.window import Tally
 
@@ -139,7 +141,7 @@ def test_multipath_tcp_is_tcp(watched: Watched) -> None:
     try:
         socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP).close()
     except OSError:
-        pytest.skip("This kernel has no multipath TCP")
+        missing("This kernel has no multipath TCP (CONFIG_MPTCP)")
     with listening("127.0.0.1") as server:
         port = server.getsockname()[1]
         watched.python(
@@ -214,10 +216,12 @@ def network() -> Iterator[str]:
                 missing(f"{' '.join(command)} does not work here: {added.stderr.strip()}")
             stack.callback(subprocess.run, undo, check=True)
         for ip, link, last in ((["ip"], ours, 1), (inside, theirs, 2)):
-            subprocess.run([*ip, "address", "add", f"203.0.113.{last}/24", "dev", link], check=True)
-            address = f"2001:db8::{last}/64"
-            subprocess.run([*ip, "address", "add", address, "dev", link, "nodad"], check=True)
             subprocess.run([*ip, "link", "set", link, "up"], check=True)
+            for address in (f"203.0.113.{last}/24", f"2001:db8::{last}/64"):
+                command = [*ip, "address", "add", address, "dev", link, "nodad"]
+                subprocess.run(command, check=True)
+        while Path(f"/sys/class/net/{ours}/operstate").read_text() != "up\n":
+            pass
         yield name
 
 

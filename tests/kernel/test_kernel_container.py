@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Cgroup, Watch, require_tools
 from expected import ngrams, peers, started
+from requirements import require_tools
+from watching import Cgroup, Watch
 
 pytestmark = pytest.mark.kernel
 
@@ -30,9 +31,10 @@ class Container:
         """Start it and wait for its end."""
         runc("start", self.identity)
         command = ["runc", "state", self.identity]
-        while '"stopped"' not in subprocess.run(
-            command, capture_output=True, text=True, check=True
-        ).stdout:
+        while (
+            '"stopped"'
+            not in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        ):
             pass
 
 
@@ -86,7 +88,7 @@ def test_what_a_container_does(
     with socket.socket() as bound_only:
         bound_only.bind(("127.0.0.1", 0))
         port = bound_only.getsockname()[1]
-        refused = f"/bin/busybox nc 127.0.0.1 {port} 2>/bin/null"
+        refused = f"/bin/busybox nc 127.0.0.1 {port} 2>/dev/null"
         created = container(
             f"/bin/calls {NUMBER}:1009; for i in 1 2 3 4 5 6 7; do {refused}; done; :"
         )

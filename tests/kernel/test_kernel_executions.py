@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import PYTHON, Watched
 from expected import lineage, started
+from watching import PYTHON, Watched
 
 from baseline.window import MAX_LINEAGE, Image, Tally
 
@@ -161,9 +161,7 @@ def test_a_chroot_is_seen_from_its_mount_namespace(watched: Watched, tmp_path: P
 
 
 @pytest.mark.parametrize(("depth", "cut"), [(12, False), (13, True)])
-def test_a_long_path_keeps_its_end(
-    watched: Watched, tmp_path: Path, depth: int, cut: bool
-) -> None:
+def test_a_long_path_keeps_its_end(watched: Watched, tmp_path: Path, depth: int, cut: bool) -> None:
     below = ["folder"] * (depth - len(tmp_path.parts))
     program = copy(watched.programs["calls"], tmp_path.joinpath(*below, "program"))
     watched.run(program)

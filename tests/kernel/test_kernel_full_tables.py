@@ -1,14 +1,13 @@
 """Full tables: what finds no room is counted as overflowed or lost, and never disappears."""
 
-import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Cgroup, Watch, Watched, release
 from expected import known_run, lineage, ngrams, peers, started
+from watching import Cgroup, Watch, Watched, release
 
 from baseline.kernel.program import Settings
 from baseline.syscalls import symbol_name
@@ -32,15 +31,6 @@ def settings() -> Settings:
     return Settings(
         slot_bits=4, ngram_overflow=8, max_executions=8, max_connections=8, connection_overflow=4
     )
-
-
-@pytest.fixture
-def one_processor() -> Iterator[None]:
-    """What is started runs on one processor, whose table it fills."""
-    usual = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(usual)})
-    yield
-    os.sched_setaffinity(0, usual)
 
 
 @pytest.fixture

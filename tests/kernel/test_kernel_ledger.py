@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 
 import pytest
-from conftest import Cgroup, Watch
 from expected import known_run, ngrams, peers, started
+from watching import Cgroup, Watch
 
 from baseline.window import Window, total
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Agent, Cgroup, Watch
-from expected import known_run, ngrams
+from watching import Cgroup, OtherCommand
 
 from baseline.errors import KernelError
 from baseline.kernel.agents import RUN_DIRECTORY
@@ -27,7 +26,6 @@ from baseline.workloads.cgroups import cgroup2_mount
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
 
-KNOWN = known_run(["getppid"] * 1009)
 PIN = PIN_ROOT / fingerprint(Settings())
 
 
@@ -35,25 +33,27 @@ def run_known(cgroup: Cgroup) -> None:
     cgroup.run("calls", "110:1009")
 
 
-def test_everything_is_pinned_once(agent: Callable[..., Agent], cgroup: Cgroup) -> None:
-    agent(cgroup.path, keep=False)
+def test_everything_is_pinned_once(command: Callable[..., OtherCommand], cgroup: Cgroup) -> None:
+    command(cgroup.path, keep=False)
     links = {LINK_PREFIX + name for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)}
     assert {path.name for path in PIN.iterdir()} == {*MAPS, *links}
     assert pinned_versions() == [PIN]
 
 
-def test_the_compiler_leaves_with_the_loader(cgroup: Cgroup, agent: Callable[..., Agent]) -> None:
-    process = agent(cgroup.path).process
+def test_the_compiler_leaves_with_the_loader(
+    cgroup: Cgroup, command: Callable[..., OtherCommand]
+) -> None:
+    process = command(cgroup.path).process
     mapped = Path(f"/proc/{process.pid}/maps").read_text().lower()
     assert "python" in mapped
     assert "llvm" not in mapped
-    assert "bcc" not in mapped
+    assert "libbcc" not in mapped
 
 
 def test_the_last_command_takes_the_program_away(
-    agent: Callable[..., Agent], cgroup: Cgroup
+    command: Callable[..., OtherCommand], cgroup: Cgroup
 ) -> None:
-    first, second = agent(cgroup.path, keep=False), agent(cgroup.path, keep=False)
+    first, second = command(cgroup.path, keep=False), command(cgroup.path, keep=False)
     first.end()
     run_known(cgroup)
     assert second.read() == {cgroup.path: [1011, 1, 0]}
@@ -61,8 +61,8 @@ def test_the_last_command_takes_the_program_away(
     assert not PIN_ROOT.exists()
 
 
-def test_keep_leaves_it_counting(agent: Callable[..., Agent], cgroup: Cgroup) -> None:
-    agent(cgroup.path, keep=True).end()
+def test_keep_leaves_it_counting(command: Callable[..., OtherCommand], cgroup: Cgroup) -> None:
+    command(cgroup.path, keep=True).end()
     run_known(cgroup)
     with Collector(cgroup2_mount()) as collector:
         assert collector.calls.sum() == 1011
@@ -70,9 +70,9 @@ def test_keep_leaves_it_counting(agent: Callable[..., Agent], cgroup: Cgroup) ->
 
 
 def test_a_killed_command_leaves_it_counting_and_the_next_takes_over(
-    agent: Callable[..., Agent], watch: Callable[..., Watch], cgroup: Cgroup
+    command: Callable[..., OtherCommand], cgroup: Cgroup
 ) -> None:
-    killed = agent(f"{cgroup.path}/*", keep=False)
+    killed = command(f"{cgroup.path}/*", keep=False)
     child = cgroup.child("web")
     run_known(child)
     assert killed.read() == {child.path: [1011, 1, 0]}
@@ -82,7 +82,7 @@ def test_a_killed_command_leaves_it_counting_and_the_next_takes_over(
     born_meanwhile = cgroup.child("born-meanwhile")
     run_known(born_meanwhile)
 
-    successor = agent(f"{cgroup.path}/*", keep=False)
+    successor = command(f"{cgroup.path}/*", keep=False)
     with Collector(cgroup2_mount()) as collector:
         assert collector.calls.sum() == 3 * 1011, "not one call was missed"
     before = successor.read()
@@ -93,11 +93,10 @@ def test_a_killed_command_leaves_it_counting_and_the_next_takes_over(
     assert after[born_meanwhile.path][0] - before[born_meanwhile.path][0] == 1011
     successor.end()
     assert not PIN_ROOT.exists()
-    del watch
 
 
-def test_unload_leaves_nothing(agent: Callable[..., Agent], cgroup: Cgroup) -> None:
-    agent(cgroup.path, keep=True).end()
+def test_unload_leaves_nothing(command: Callable[..., OtherCommand], cgroup: Cgroup) -> None:
+    command(cgroup.path, keep=True).end()
     assert unload() == [f"Unloaded {PIN}"]
     assert not PIN_ROOT.exists()
     assert not RUN_DIRECTORY.exists()
@@ -105,9 +104,9 @@ def test_unload_leaves_nothing(agent: Callable[..., Agent], cgroup: Cgroup) -> N
 
 
 def test_unload_does_not_disturb_who_still_counts(
-    agent: Callable[..., Agent], cgroup: Cgroup
+    command: Callable[..., OtherCommand], cgroup: Cgroup
 ) -> None:
-    running = agent(cgroup.path, keep=False)
+    running = command(cgroup.path, keep=False)
     lines = unload()
     assert lines[0] == f"Unloaded {PIN}"
     assert str(running.process.pid) in lines[1]
@@ -130,7 +129,7 @@ def starts() -> None:
         assert pinned_versions() == [PIN]
 
 
-def test_another_version_is_refused(watch: Callable[..., Watch], cgroup: Cgroup) -> None:
+def test_another_version_is_refused() -> None:
     other = Settings(slot_bits=12)
     with Collector(cgroup2_mount(), keep=True, settings=other):
         pass
@@ -138,7 +137,6 @@ def test_another_version_is_refused(watch: Callable[..., Watch], cgroup: Cgroup)
     assert "baseline unload" in error.way_out
     assert unload() == [f"Unloaded {PIN_ROOT / fingerprint(other)}"]
     starts()
-    del watch, cgroup
 
 
 @pytest.mark.parametrize("pin", ["slots", "link_sys_enter", "link_connect6"])

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Cgroup, Watch, Watched, release
 from expected import ending_in, histories, known_run, ngrams
+from requirements import missing
+from watching import Cgroup, Watch, Watched, release
 
 from baseline.kernel.program import Settings
 from baseline.window import Tally
@@ -114,7 +115,7 @@ def test_a_move_between_tracked_cgroups_forgets_history(
 
 def test_a_process_id_that_is_used_again_brings_no_history(watched: Watched) -> None:
     if not Path("/proc/sys/kernel/ns_last_pid").exists():
-        pytest.skip("This kernel does not let process ids be chosen (CONFIG_CHECKPOINT_RESTORE)")
+        missing("This kernel does not let process ids be chosen (CONFIG_CHECKPOINT_RESTORE)")
     reused = int(watched.output("reuse_pid", 101, 3))
     assert reused > 50, "too few ids were used again for this test to say anything"
     counts = ngrams(watched.window())

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PYTHON, Cgroup, Watch, release
 from expected import lineage, started
+from watching import PYTHON, Cgroup, Watch, release
 
 pytestmark = pytest.mark.kernel
 

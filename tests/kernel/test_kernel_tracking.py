@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from conftest import Agent, Cgroup, Watch, release
 from expected import ending_in, histories, known_run, lineage, ngrams, started
+from watching import Cgroup, OtherCommand, Watch, release
 
 from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
@@ -166,9 +166,9 @@ def test_a_name_of_its_own(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
 
 
 def test_two_commands_see_the_same(
-    cgroup: Cgroup, watch: Callable[..., Watch], agent: Callable[..., Agent]
+    cgroup: Cgroup, watch: Callable[..., Watch], command: Callable[..., OtherCommand]
 ) -> None:
-    other = agent(f"{cgroup.path}/*")
+    other = command(f"{cgroup.path}/*")
     watching = watch(f"{cgroup.path}/*")
     counts = {f"{cgroup.path}/web": [1011, 1, 0]}
     web = cgroup.child("web")
@@ -181,11 +181,11 @@ def test_two_commands_see_the_same(
 
 
 def test_a_command_that_looks_rarely_misses_no_short_life(
-    cgroup: Cgroup, watch: Callable[..., Watch], agent: Callable[..., Agent]
+    cgroup: Cgroup, watch: Callable[..., Watch], command: Callable[..., OtherCommand]
 ) -> None:
     stays = cgroup.child("stays")
     rarely = watch(f"{cgroup.path}/*")
-    often = agent(f"{cgroup.path}/*")
+    often = command(f"{cgroup.path}/*")
     short = cgroup.child("short")
     run_known(short)
     short.folder.rmdir()
@@ -195,9 +195,9 @@ def test_a_command_that_looks_rarely_misses_no_short_life(
 
 
 def test_each_command_has_what_it_asked_for(
-    cgroup: Cgroup, watch: Callable[..., Watch], agent: Callable[..., Agent]
+    cgroup: Cgroup, watch: Callable[..., Watch], command: Callable[..., OtherCommand]
 ) -> None:
-    other = agent(f"{cgroup.path}/db-*")
+    other = command(f"{cgroup.path}/db-*")
     watching = watch(f"{cgroup.path}/web-*")
     web, database = cgroup.child("web-1"), cgroup.child("db-1")
     run_known(web)

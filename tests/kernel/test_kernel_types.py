@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import require_tools
+from compiler import refuted
+from requirements import require_tools
 
 from baseline.errors import KernelError
 from baseline.kernel.btf import VMLINUX, KernelTypes
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.kernel
 def both() -> str:
     """All types of this kernel in C, as bpftool reads them, and beside them the structs of the
     generated header, each renamed to ``our_...``."""
-    require_tools("gcc", "bpftool")
+    require_tools("bpftool")
     command = ["bpftool", "btf", "dump", "file", str(VMLINUX), "format", "c"]
     theirs = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     ours = re.sub(r"\bstruct (\w+)", r"struct our_\1", kernel_structs(KernelTypes()))
@@ -35,14 +36,6 @@ def members() -> list[tuple[str, str]]:
     return found
 
 
-def compiles(text: str, claims: list[str], folder: Path) -> bool:
-    """Whether the compiler finds all claims true."""
-    asserted = [f'_Static_assert({claim}, "");' for claim in claims]
-    (folder / "types.c").write_text("\n".join([text, *asserted]))
-    command = ["gcc", "-w", "-std=gnu11", "-fsyntax-only", folder / "types.c"]
-    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
-
-
 def test_every_offset_is_the_kernels(
     both: str, members: list[tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -55,8 +48,7 @@ def test_every_offset_is_the_kernels(
         "CGROUP_SELF_OFFSET == __builtin_offsetof(struct cgroup, self)",
         "MOUNT_MNT_OFFSET == __builtin_offsetof(struct mount, mnt)",
     ]
-    assert compiles(both, claims, tmp_path)
-    assert not compiles(both, [claims[0].replace("==", "== 8 +")], tmp_path)
+    assert refuted(both, claims, tmp_path) == []
 
 
 def test_every_size_is_the_kernels(
@@ -71,14 +63,14 @@ def test_every_size_is_the_kernels(
         if member not in inner
     ]
     assert len(claims) > 30
-    assert compiles(both, claims, tmp_path)
+    assert refuted(both, claims, tmp_path) == []
 
 
 def test_io_uring_opcodes_are_the_kernels() -> None:
     enum = KernelTypes().enum("io_uring_op")
     names = {number: name.removeprefix("IORING_OP_").lower() for name, number in enum.items()}
     last = enum["IORING_OP_LAST"]
-    assert 50 < last
+    assert last > 50
     both_know = range(min(last, len(IO_URING_OPCODES)))
     assert [IO_URING_OPCODES[n] for n in both_know] == [names[n] for n in both_know]
 

@@ -1,18 +1,18 @@
 """The kernel part and its readers agree: ``bpf/layout.h`` is compiled and compared."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import require_tools
+from compiler import refuted
 
 from baseline import syscalls, window
 from baseline.kernel import layout, program
 from baseline.resources import resource_directory
 
-HEADER = resource_directory("bpf") / "layout.h"
+HEADER = (resource_directory("bpf") / "layout.h").read_text()
+TYPES = "".join(f"typedef __UINT{bits}_TYPE__ u{bits};\n" for bits in (8, 16, 32, 64))
 
 STRUCTS = {
     "slot": layout.SLOT,
@@ -23,10 +23,8 @@ STRUCTS = {
     "process": layout.PROCESS,
     "ledger": layout.LEDGER,
     "control": layout.CONTROL,
-    "event": layout.EVENT,
-    "cgroup_path": None,  # plain text
 }
-"""Struct -> its dtype."""
+"""Struct -> its dtype.  An event is a header and one of these; a cgroup's path is plain text."""
 
 CONSTANTS = {
     "SYMBOL_BITS": syscalls.SYMBOL_BITS,
@@ -52,85 +50,56 @@ CONSTANTS = {
     "EVENT_NGRAM": layout.EVENT_NGRAM,
     "EVENT_EXECUTION": layout.EVENT_EXECUTION,
     "EVENT_CONNECTION": layout.EVENT_CONNECTION,
-    "CGROUP_PATH_SIZE": None,  # the map says it
 }
-"""Constant -> its value in Python."""
+"""Constant -> its value in Python.  How long a cgroup's path may be, its map says."""
 
 
-def offsets(dtype: np.dtype[np.void]) -> dict[str, tuple[int, int]]:
-    """Field -> offset and size."""
-    fields = dtype.fields or {}
-    return {name: (int(field[1]), field[0].itemsize) for name, field in fields.items()}
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """What the compiler says: ``struct``, ``struct.member``, ``struct.member size``, constant."""
-    require_tools("gcc")
-    expressions = {name: name for name in CONSTANTS}
-    for name, dtype in STRUCTS.items():
-        expressions[name] = f"sizeof(struct {name})"
-        members = offsets(dtype) if dtype else {}
-        for member in [*members, *(("ngram", "execution", "connection") if name == "event" else ())]:
-            expressions[f"{name}.{member}"] = f"__builtin_offsetof(struct {name}, {member})"
-            expressions[f"{name}.{member} size"] = f"sizeof(((struct {name} *)0)->{member})"
-    prints = [
-        f'printf("%s=%llu\\n", "{key}", (unsigned long long)({expression}));'
-        for key, expression in expressions.items()
+def layout_claims(struct: str, dtype: np.dtype[np.void]) -> list[str]:
+    """What a dtype says of its struct: each member's place and size."""
+    return [
+        claim
+        for member, (kind, offset, *_) in (dtype.fields or {}).items()
+        for claim in (
+            f"__builtin_offsetof(struct {struct}, {member}) == {offset}",
+            f"sizeof(((struct {struct} *)0)->{member}) == {kind.itemsize}",
+        )
     ]
-    source = "\n".join(
-        [
-            "#include <stdint.h>",
-            "#include <stdio.h>",
-            *(f"typedef uint{bits}_t u{bits};" for bits in (8, 16, 32, 64)),
-            f'#include "{HEADER}"',
-            "int main(void) {",
-            *prints,
-            "}",
-        ]
-    )
-    folder = tmp_path_factory.mktemp("layout")
-    (folder / "layout.c").write_text(source)
-    command = ["gcc", "-Wall", "-Werror", folder / "layout.c", "-o", folder / "layout"]
-    subprocess.run(command, check=True)
-    lines = subprocess.run([folder / "layout"], capture_output=True, text=True, check=True).stdout
-    return {key: int(value) for key, _, value in (line.partition("=") for line in lines.split("\n") if line)}
 
 
-def test_every_struct_and_constant_is_compared() -> None:
-    text = HEADER.read_text()
-    assert set(re.findall(r"^struct (\w+) \{", text, re.MULTILINE)) == set(STRUCTS)
-    constants = re.findall(r"^#define (\w+)|^\t(\w+) = ", text, re.MULTILINE)
-    assert {a or b for a, b in constants} == set(CONSTANTS)
+def test_everything_is_compared() -> None:
+    structs = set(re.findall(r"^struct (\w+) \{", HEADER, re.MULTILINE))
+    assert structs == {*STRUCTS, "event", "cgroup_path"}
+    constants = re.findall(r"^(?:#define |\t)([A-Z][A-Z_]+)(?: =)? ", HEADER, re.MULTILINE)
+    assert set(constants) == {*CONSTANTS, "CGROUP_PATH_SIZE"}
 
 
-@pytest.mark.parametrize("name", [name for name, dtype in STRUCTS.items() if dtype])
-def test_struct(name: str, compiled: dict[str, int]) -> None:
-    dtype = STRUCTS[name]
-    assert dtype is not None
-    end = 0
-    for member, (offset, size) in offsets(dtype).items():
-        assert (offset, size) == (compiled[f"{name}.{member}"], compiled[f"{name}.{member} size"])
-        assert offset == end, "a member of the struct is missing here, or it has padding"
-        end += size
-    assert end == dtype.itemsize
-    assert compiled[name] == (layout.EVENT_SIZE if name == "event" else dtype.itemsize)
+@pytest.mark.parametrize("struct", STRUCTS)
+def test_struct(struct: str, tmp_path: Path) -> None:
+    dtype = STRUCTS[struct]
+    size = f"sizeof(struct {struct}) == {dtype.itemsize}"
+    assert refuted(TYPES + HEADER, [size, *layout_claims(struct, dtype)], tmp_path) == []
+    members = [kind.itemsize for kind, *_ in (dtype.fields or {}).values()]
+    assert sum(members) == dtype.itemsize, "the kernel compares keys with their padding"
 
 
-@pytest.mark.parametrize("item", ["ngram", "execution", "connection"])
-def test_an_event_is_its_header_and_then_its_item(item: str, compiled: dict[str, int]) -> None:
-    assert compiled[f"event.{item}"] == layout.EVENT.itemsize
+def test_event(tmp_path: Path) -> None:
+    claims = [f"sizeof(struct event) == {layout.EVENT_SIZE}", *layout_claims("event", layout.EVENT)]
+    claims += [
+        f"__builtin_offsetof(struct event, {item}) == {layout.EVENT.itemsize}"
+        for item in ("ngram", "execution", "connection")
+    ]
+    assert refuted(TYPES + HEADER, claims, tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [name for name, value in CONSTANTS.items() if value is not None])
-def test_constant(name: str, compiled: dict[str, int]) -> None:
-    assert compiled[name] == CONSTANTS[name]
+def test_constants(tmp_path: Path) -> None:
+    claims = [f"{name} == {value}ULL" for name, value in CONSTANTS.items()]
+    assert refuted(TYPES + HEADER, claims, tmp_path) == []
 
 
 def test_one_depth_of_lineages() -> None:
     assert layout.MAX_LINEAGE == window.MAX_LINEAGE
 
 
-def test_hash_reads_whole_words(compiled: dict[str, int]) -> None:
-    assert compiled["image"] % 8 == 0
-    assert Path(HEADER).name == "layout.h"
+def test_a_false_claim_is_refuted(tmp_path: Path) -> None:
+    claims = ["sizeof(struct slot) == 16", "sizeof(struct slot) == 24"]
+    assert refuted(TYPES + HEADER, claims, tmp_path) == claims[1:]

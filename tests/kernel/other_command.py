@@ -1,8 +1,8 @@
 """A command of its own that watches, for tests that need a second process.
 
-``agent.py keep|go SELECTOR``: writes ``ready``; then, for each line on stdin, reads once and writes
-as JSON what it has counted so far: replica -> calls, executions, connections.  The end of stdin
-ends it in order, and with ``go`` the kernel program goes with it.
+Called with ``keep`` or ``go`` and a selector, it writes ``ready``; then, for each line on stdin,
+reads once and writes as JSON what it has counted so far: replica -> calls, executions, connections.
+The end of stdin ends it in order, and with ``go`` the kernel program goes with it.
 """
 
 import json

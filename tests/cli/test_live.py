@@ -1,0 +1,177 @@
+"""The commands on the real kernel: they see what happens, and end in order."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import BASELINE, ENVIRONMENT, run
+
+from baseline.kernel.doctor import examine
+from baseline.recordings import Recording
+from baseline.workloads.cgroups import cgroup2_mount
+
+pytestmark = pytest.mark.kernel
+
+# Joins a cgroup, does the same over and over, and starts a shell for each line on stdin.
+SERVICE = """
+import os, subprocess, sys, threading, time
+open(sys.argv[1], "w").write(str(os.getpid()))
+print("running", flush=True)
+def shells():
+    for line in sys.stdin:
+        subprocess.run(["/bin/sh", "-c", ":"])
+threading.Thread(target=shells, daemon=True).start()
+while True:
+    os.getppid()
+    time.sleep(0.001)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernel() -> None:
+    obstacles = "; ".join(f"{c.name}: {c.detail}. {c.fix}" for c in examine() if not c.ok)
+    if obstacles and os.environ.get("BASELINE_REQUIRE_KERNEL") == "1":
+        pytest.fail(obstacles, pytrace=False)
+    if obstacles:
+        pytest.skip(obstacles)
+
+
+@pytest.fixture(scope="module")
+def group() -> Iterator[str]:
+    """Path of an empty cgroup."""
+    path = f"baseline-cli-test-{os.getpid()}"
+    folder = cgroup2_mount() / path
+    folder.mkdir()
+    yield path
+    folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def service(
+    group: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[subprocess.Popen[str]]:
+    """A service in a cgroup below ``group``, and the kernel program kept loaded: that is faster."""
+    folder = cgroup2_mount() / group / "service"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVICE, folder / "cgroup.procs"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "running\n"
+    out = tmp_path_factory.mktemp("kept") / "out"
+    run("record", "--cgroup", f"{group}/*", "--duration", "100ms", "--keep", "--out", out)
+    yield process
+    run("unload")
+    process.kill()
+    process.communicate()
+    while "populated 1" in (folder / "cgroup.events").read_text():
+        pass
+    folder.rmdir()
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [BASELINE, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
+    """Stdout and stderr of a command that a signal ends well."""
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out, err
+
+
+def test_a_shell_of_a_learned_service_is_named_at_once(
+    group: str, service: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
+    learned = run(
+        *("learn", *cgroup, "--duration", "3s", "--out", tmp_path / "models"),
+        *("--recording", tmp_path / "recording"),
+    )
+    assert (learned.returncode, learned.stdout) == (0, "")
+    assert learned.stderr.endswith(f"Wrote {tmp_path / 'models'}: 1 model; nothing lost.\n")
+    recording = Recording(tmp_path / "recording")
+    assert recording.workloads == ("svc",)
+    windows = list(recording.windows())
+    assert {w.replica for w in windows} == {f"{group}/service"}
+    assert all(w.ledger.adds_up for w in windows)
+
+    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--format", "json")
+    assert watch.stderr
+    assert watch.stderr.readline() == f"Counting {group}/service as svc\n"
+    assert service.stdin
+    service.stdin.write("\n")
+    service.stdin.flush()
+    assert watch.stdout
+    alert = json.loads(watch.stdout.readline())
+    assert "never seen in learning" in alert["headline"]
+    assert alert["evidence"][0]["item"]["lineage"][-1]["path"] == os.path.realpath("/bin/sh")
+    assert alert["process"]["pid"] > 0
+    assert alert["replica"] == f"{group}/service"
+    _, talk = end(watch, signal.SIGINT)
+    assert "nothing lost" in talk
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_recording_with_everything_written(
+    number: signal.Signals, group: str, tmp_path: Path
+) -> None:
+    record = start(
+        *("record", "--cgroup", f"{group}/*", "--interval", "100ms", "--out", tmp_path / "out")
+    )
+    assert record.stderr
+    assert record.stderr.readline().startswith("Counting ")
+    while not (tmp_path / "out").exists():  # it comes with the first window
+        assert record.poll() is None
+    _, talk = end(record, number)
+    assert talk.startswith(f"Wrote {tmp_path / 'out'}: ")
+    assert Recording(tmp_path / "out").window_count > 0
+
+
+def test_a_glob_that_matches_nothing_yet_is_waited_for(group: str, tmp_path: Path) -> None:
+    record = start("record", "--cgroup", f"{group}/later*", "--out", tmp_path / "out")
+    assert record.stderr
+    assert record.stderr.readline() == f"Waiting for a cgroup that matches {group}/later*\n"
+    record.send_signal(signal.SIGINT)
+    _, talk = record.communicate()
+    assert record.returncode == 1
+    assert talk == (
+        f"Error: Nothing was seen of {group}/later*, and nothing was written. "
+        "Start the service first, or give it more time.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_cgroup_is_wrong_use(tmp_path: Path) -> None:
+    done = run("record", "--cgroup", "no/such/cgroup", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: There is no cgroup no/such/cgroup")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_doctor_finds_everything_well() -> None:
+    done = run("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(line.startswith("ok  ") for line in done.stdout.splitlines())
+
+
+@pytest.mark.usefixtures("service")
+def test_what_was_kept_is_unloaded() -> None:
+    assert "Unloaded" in run("unload").stderr
+    assert run("unload").stderr == "Nothing was loaded.\n"
