@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from baseline.cli.progress import say
+from baseline.errors import UsageError
 from baseline.model.storage import load_models
 from baseline.recordings import Recording
 from baseline.recordings.format import HEADER_FILE
@@ -20,7 +21,7 @@ from baseline.report.export_models import export_models
   duckdb -c "SELECT * FROM 'tables/syscalls.parquet' LIMIT 9"
 """,
 )
-@click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="RECORDING|MODELS")
+@click.argument("source", type=click.Path(path_type=Path), metavar="RECORDING|MODELS")
 @click.option(
     "--out",
     required=True,
@@ -35,6 +36,11 @@ def command(source: Path, out: Path, force: bool) -> None:
     One row for each thing counted in each window, or learned; a README.txt beside the tables says
     what the columns mean. Any tool that reads Parquet reads them.
     """
+    if not source.exists():
+        raise UsageError(
+            f"{source} does not exist",
+            "Give the folder that `baseline record` or `baseline learn` wrote",
+        )
     if (source / HEADER_FILE).exists():
         files = export_recording(Recording(source), out, force=force)
     else:

@@ -16,7 +16,7 @@ from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import UsageError
-from baseline.model.storage import MANIFEST, save_models
+from baseline.model.storage import require_no_models, save_models
 from baseline.model.workload_model import BUDGET_PER_WEEK, WorkloadModel
 from baseline.recordings.format import HEADER_FILE
 from baseline.window import Signal, Window
@@ -54,11 +54,7 @@ def command(source: SourceOptions, out: Path, recording: Path | None, force: boo
     with a model of what was seen so far.
     """
     require_output(out, force=force)
-    if out.exists() and not any(out.glob(f"*/{MANIFEST}")):
-        raise UsageError(
-            f"{out} exists and --force does not replace it, because it holds no models",
-            "Choose another name, or remove it yourself",
-        )
+    require_no_models(out, force=force)
     if recording:
         if not source.live:
             raise UsageError("--recording means nothing without --cgroup", "Leave it out")

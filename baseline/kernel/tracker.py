@@ -7,6 +7,7 @@ again, unless another running command wants it.
 
 import contextlib
 import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,10 +22,18 @@ from baseline.workloads.naming import workload_name
 
 
 class Tracked(NamedTuple):
-    """A cgroup that is counted for us, with its workload, its path and its id."""
+    """A cgroup that is counted for us.
+
+    Attributes:
+        workload: name of its workload.
+        path: below the mount, as text; bytes that are no UTF-8 as backslash escapes.
+        folder: the same as the file system has it.
+        cgroup: its id.
+    """
 
     workload: str
     path: str
+    folder: Path
     cgroup: int
 
 
@@ -153,7 +162,7 @@ class Tracker:
                 record = self._maps["cgroup_paths"].lookup(key)
                 if record is None:
                     continue  # tracked by another command, which knows its path
-                path = record.split(b"\0")[0].decode(errors="backslashreplace").lstrip("/")
+                path = os.fsdecode(record.split(b"\0")[0]).lstrip("/")
                 self._adopt(key, group.to_bytes(4, "little"), path)
                 if group not in self.groups and not _wanted_by_another(self._mount, path):
                     self._maps["tracked"].delete(key)
@@ -166,8 +175,10 @@ class Tracker:
         selector = first_match(self._selectors, path)
         if selector is not None:
             name = selector.name or workload_name(path)
-            self.groups[int.from_bytes(group, "little")] = Tracked(name, path, cgroup)
-            self._say(f"Counting {path} as {name}")
+            text = os.fsencode(path).decode(errors="backslashreplace")
+            number = int.from_bytes(group, "little")
+            self.groups[number] = Tracked(name, text, self._mount / path, cgroup)
+            self._say(f"Counting {text} as {name}")
 
     def _renew(self) -> None:
         """Make tasks that run already look their group up again."""

@@ -9,7 +9,8 @@ valid for exchangeable scores whatever their distribution (Vovk, Gammerman and S
 Beyond the highest scores it falls exponentially (Pickands, 1975; the exponential member of the
 generalised Pareto family).  The scale is the mean excess, enlarged by its standard error.  It is
 never below what a service without any novelty would have, if one wholly new thing in a window were
-as probable as the n windows without one allow, two as probable as the square of that, and so on.
+as probable as the n windows without one allow, two as probable as the square of that, and so on;
+and never below 1 / ln 2, at which a bit halves the p-value and no more.
 
 Assumptions: production behaves as the recording did, and the tail is no heavier than exponential.
 """
@@ -25,6 +26,9 @@ _TAIL_SHARE = 0.1
 
 _LEAST_TAIL = 10
 """Scores that the tail is fitted to at least, if there are so many above zero."""
+
+_LEAST_SCALE = 1 / math.log(2)
+"""Scale of a tail that each bit halves."""
 
 
 class Calibration:
@@ -44,7 +48,7 @@ class Calibration:
         tail = min(int((self.scores > 0).sum()), max(math.ceil(number * _TAIL_SHARE), _LEAST_TAIL))
         self._start = float(self.scores[-tail - 1]) if tail < number else 0.0
         self._weight = (1 + tail) / (1 + number)
-        self._scale = wholly_new_bits / math.log(1 + number)
+        self._scale = max(wholly_new_bits / math.log(1 + number), 1 / math.log(2))
         if tail:
             mean_excess = float(self.scores[-tail:].mean()) - self._start
             self._scale = max(self._scale, mean_excess * (1 + 1 / math.sqrt(tail)))
@@ -61,14 +65,13 @@ class Calibration:
         if bits <= self._start:
             higher = len(self.scores) - int(np.searchsorted(self.scores, bits))
             return (1 + higher) / (1 + len(self.scores))
-        if not self._scale:
-            return 0.0
         return self._weight * math.exp(-(bits - self._start) / self._scale)
 
     def threshold(self, p_value: float) -> float:
-        """A score from which on the p-value is at most this, in bits.
+        """A score above zero from which on the p-value is at most this, in bits.
 
-        Where that lies inside the data, the highest score below the tail is taken, which is
+        Where a lower score inside the data would do, it is where the tail begins, which is
         cautious.
         """
-        return self._start + self._scale * max(math.log(self._weight / p_value), 0.0)
+        excess = self._scale * max(math.log(self._weight / p_value), 0.0)
+        return math.nextafter(self._start + excess, math.inf)  # the start itself is not of the tail

@@ -9,6 +9,8 @@ direction, protocol                             the port
 everything                                      direction and protocol
 ==============================================  ==================================
 
+Of a connection whose address was folded away only port, direction and protocol are judged.
+
 A server with ever-new clients learns that new clients are normal: its networks keep being seen only
 once.  One that talks to two databases learns the opposite.
 """
@@ -48,13 +50,11 @@ class ConnectionModel(HierarchyModel[Connection]):
     def levels(item: Connection) -> Sequence[tuple[Context, Part]]:
         """Contexts of a connection; see the module."""
         kind = (item.direction, item.protocol)
+        levels: list[tuple[Context, Part]] = [(kind, item.port), ((), kind)]
+        if not item.peer:
+            return levels
         peers = network(item.peer)
-        return [
-            ((*kind, item.port, peers), item.peer),
-            ((*kind, item.port), peers),
-            (kind, item.port),
-            ((), kind),
-        ]
+        return [((*kind, item.port, peers), item.peer), ((*kind, item.port), peers), *levels]
 
     @staticmethod
     def histogram(window: Window) -> Mapping[Connection, int]:

@@ -1,7 +1,7 @@
 """Novelty of items that stand in a hierarchy of contexts: executions and connections.
 
-The estimate is that of :mod:`baseline.model.novelty`.  Items are few (hundreds), so plain
-dictionaries do; :mod:`baseline.model.ngrams` does the same for n-grams with arrays.
+The estimate is that of :mod:`baseline.model.novelty`.  Items are few beside n-grams, so plain
+dictionaries do; :mod:`baseline.model.ngrams` does the same with arrays.
 """
 
 import json

@@ -9,7 +9,7 @@ Item = int | Execution | Connection
 """What is counted: a packed n-gram, an execution or a connection."""
 
 MAX_EVIDENCE = 32
-"""Items that an explanation names at most; ``Score.by_signal`` counts the others too."""
+"""Items of each signal that an explanation names at most; ``Score.by_signal`` counts all."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Score:
         threshold: from how many of its bits on the window is anomalous.
         by_signal: surprise of every signal; they add to that of the window.
         p_value: probability that a normal window surprises at least as much in any signal.
-        evidence: what carries the bits, of all signals, heaviest first, at most ``MAX_EVIDENCE``;
-            empty where there is no anomaly to explain.
+        evidence: what carries the bits, heaviest first, at most ``MAX_EVIDENCE`` items of each
+            signal, so that a burst of n-grams hides no program; empty where there is no anomaly.
     """
 
     signal: Signal
@@ -60,7 +60,7 @@ class Score:
     @property
     def is_anomaly(self) -> bool:
         """Whether it is worth an alert."""
-        return self.bits >= self.threshold
+        return 0 < self.bits >= self.threshold
 
 
 def signal_of(item: Item) -> Signal:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from baseline.durable import new_directory, sha256
-from baseline.errors import ModelError
+from baseline.durable import new_directory, require_absent, sha256
+from baseline.errors import ModelError, UsageError
 from baseline.model.workload_model import SIGNAL_MODELS, Training, WorkloadModel
 from baseline.parquet import described, read_table, write_table
 from baseline.syscalls import ARCHITECTURE, syscall_names
@@ -50,13 +50,28 @@ def save_model(model: WorkloadModel, directory: Path, *, force: bool = False) ->
         _write(model, folder)
 
 
+def require_no_models(directory: Path, *, force: bool) -> None:
+    """Refuse to write models where something is, unless it is models that may be replaced.
+
+    Raises:
+        UsageError: the folder exists, and ``force`` is not set or it holds no models.
+    """
+    require_absent(directory, force=force)
+    if directory.exists() and not any(directory.glob(f"*/{MANIFEST}")):
+        raise UsageError(
+            f"{directory} exists and --force does not replace it, because it holds no models",
+            "Choose another name, or remove it yourself",
+        )
+
+
 def save_models(models: Iterable[WorkloadModel], directory: Path, *, force: bool = False) -> None:
     """Write a folder with a folder for each model, whole or not at all.
 
     Raises:
-        UsageError: the folder exists and ``force`` is not set.
+        UsageError: the folder exists, and ``force`` is not set or it holds no models.
         OutputError: it cannot be written.
     """
+    require_no_models(directory, force=force)
     with new_directory(directory, force=force) as folder:
         for model in models:
             inner = folder / folder_name(model.workload)

@@ -1,7 +1,8 @@
 """The model of one workload: its three signals, each calibrated, and the judgement they give."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +26,9 @@ SIGNAL_MODELS: Mapping[Signal, type[SignalModel]] = {
 BUDGET_PER_WEEK = 1.0
 """False alarms that a workload may raise in a week."""
 
+_LEAST_THRESHOLD = 1.0
+"""Bits below which nothing is anomalous, however rare it is to see any."""
+
 _WEEK = 7 * 24 * 3600
 _MAX_BLOCKS = 10
 
@@ -36,6 +40,7 @@ class Training:
     Attributes:
         start, end: wall-clock time in nanoseconds since the epoch.
         observed: nanoseconds watched, summed over replicas.
+        covered: nanoseconds in which at least one replica was watched.
         windows: number of windows.
         replicas: number of replicas.
         ledger: where every count went.
@@ -44,14 +49,15 @@ class Training:
     start: int
     end: int
     observed: int
+    covered: int
     windows: int
     replicas: int
     ledger: Ledger
 
     @property
     def windows_per_week(self) -> float:
-        """Windows of one replica in a week."""
-        return self.windows / (self.observed / 1e9) * _WEEK
+        """Windows of the workload in a week, of all replicas that run at a time."""
+        return self.windows / (self.covered / 1e9) * _WEEK
 
 
 class WorkloadModel:
@@ -108,6 +114,7 @@ class WorkloadModel:
             start=everything.start,
             end=everything.end,
             observed=everything.observed,
+            covered=_covered(ordered, everything.observed),
             windows=len(ordered),
             replicas=len({window.replica for window in ordered}),
             ledger=everything.ledger,
@@ -129,14 +136,14 @@ class WorkloadModel:
         :meth:`false_alarms_per_week` says what to expect then.
         """
         p_value = budget_per_week / self.training.windows_per_week / len(self.signals)
-        return {
-            signal: min(calibration.threshold(p_value), model.wholly_new_bits)
-            if model.wholly_new_bits > calibration.highest
-            else calibration.threshold(p_value)
-            for (signal, model), calibration in zip(
-                self.signals.items(), self.calibrations.values(), strict=True
-            )
-        }
+        thresholds = {}
+        for signal, calibration in self.calibrations.items():
+            threshold = calibration.threshold(p_value)
+            wholly_new = self.signals[signal].wholly_new_bits
+            if wholly_new > calibration.highest:
+                threshold = min(threshold, wholly_new)
+            thresholds[signal] = max(threshold, _LEAST_THRESHOLD)
+        return thresholds
 
     @property
     def false_alarms_per_week(self) -> float:
@@ -163,30 +170,25 @@ class WorkloadModel:
 
     def _judge(self, surprises: Mapping[Signal, Sequence[Surprise]]) -> Score:
         bits = {
-            signal: sum(surprise.bits for surprise in surprises.get(signal, ()))
+            signal: math.fsum(surprise.bits for surprise in surprises.get(signal, ()))
             for signal in self.signals
         }
         deciding = max(self.signals, key=lambda signal: bits[signal] - self.thresholds[signal])
         p_value = min(
             calibration.p_value(bits[signal]) for signal, calibration in self.calibrations.items()
         )
-        return Score(
+        score = Score(
             signal=deciding,
             bits=bits[deciding],
             threshold=self.thresholds[deciding],
             by_signal=bits,
             p_value=min(1.0, p_value * len(self.signals)),
-            evidence=self._explain(surprises)
-            if bits[deciding] >= self.thresholds[deciding]
-            else (),
+            evidence=(),
         )
+        return replace(score, evidence=self._explain(surprises)) if score.is_anomaly else score
 
     def _explain(self, surprises: Mapping[Signal, Sequence[Surprise]]) -> tuple[Evidence, ...]:
-        heaviest = sorted(
-            ((signal, s) for signal, found in surprises.items() for s in found),
-            key=lambda pair: -pair[1].bits,
-        )
-        return tuple(
+        evidence = [
             Evidence(
                 signal,
                 surprise.item,
@@ -195,5 +197,21 @@ class WorkloadModel:
                 surprise.bits,
                 self.signals[signal].nearest(surprise.item),
             )
-            for signal, surprise in heaviest[:MAX_EVIDENCE]
-        )
+            for signal, found in surprises.items()
+            for surprise in sorted(found, key=lambda s: -s.bits)[:MAX_EVIDENCE]
+        ]
+        return tuple(sorted(evidence, key=lambda e: -e.bits))
+
+
+def _covered(windows: Sequence[Window], observed: int) -> int:
+    """Time in which any of the windows lies, however many there are at a time.
+
+    The wall clock may be set while windows are taken; the time watched is of another clock, and
+    bounds it.
+    """
+    covered = 0
+    until = min(window.start for window in windows)
+    for window in sorted(windows, key=lambda w: w.start):
+        covered += max(window.end - max(window.start, until), 0)
+        until = max(until, window.end)
+    return min(covered, observed) or observed
