@@ -32,6 +32,14 @@ class Account:
         """Whether the tables hold something unread, when the independent count is ``count``."""
         return bool((self._held + self._lost != count).any())
 
+    def position(self) -> npt.NDArray[np.int64]:
+        """What was read so far, shape (3, groups)."""
+        return np.stack([self._held, self._lost, self._counted])
+
+    def go_to(self, position: npt.NDArray[np.int64]) -> None:
+        """Take what :meth:`position` gave as read."""
+        self._held, self._lost, self._counted = position.copy()
+
     def settle(
         self, *, recorded: Counts, overflowed: Counts, lost: Counts, before: Counts, after: Counts
     ) -> Counts:

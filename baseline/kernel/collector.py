@@ -22,6 +22,7 @@ from baseline.errors import KernelError
 from baseline.kernel import layout
 from baseline.kernel.agents import Agent, setup_lock
 from baseline.kernel.bpf_syscall import BpfMap, get_object
+from baseline.kernel.position import forget_position
 from baseline.kernel.program import (
     BPFFS,
     CGROUP_HOOKS,
@@ -80,6 +81,7 @@ class Collector:
         with setup_lock():
             self._require_no_other_version()
             if not self._pin.exists():
+                forget_position()  # of a program that is gone
                 self._load()
             if self._keep:
                 (PIN_ROOT / _KEEP).mkdir(exist_ok=True)
@@ -95,12 +97,17 @@ class Collector:
     ) -> None:
         with setup_lock():
             self._agent.__exit__(kind, error, traceback)
-            if not Agent.others() and not (PIN_ROOT / _KEEP).exists():
+            if not Agent.others() and not self.kept:
                 remove_pins()
         for descriptor in self._links:
             os.close(descriptor)
         for opened in self.maps.values():
             opened.close()
+
+    @property
+    def kept(self) -> bool:
+        """Whether a command was told to leave the program loaded."""
+        return (PIN_ROOT / _KEEP).exists()
 
     def _require_no_other_version(self) -> None:
         for path in pinned_versions():

@@ -21,10 +21,11 @@ class RingBuffer:
     """The one reader of a ring buffer.
 
     Args:
-        table: the map, of type ``BPF_MAP_TYPE_RINGBUF``.  What was in it before is dropped.
+        table: the map, of type ``BPF_MAP_TYPE_RINGBUF``.
+        read_on: take what an earlier reader left; otherwise it is dropped.
     """
 
-    def __init__(self, table: BpfMap) -> None:
+    def __init__(self, table: BpfMap, *, read_on: bool = False) -> None:
         page = mmap.PAGESIZE
         self._mask = table.max_entries - 1
         self._consumer = mmap.mmap(table.descriptor, page, mmap.MAP_SHARED)
@@ -37,7 +38,8 @@ class RingBuffer:
         )
         self._poll = select.epoll()
         self._poll.register(table.descriptor, select.EPOLLIN)
-        self._write_position(self._produced())
+        if not read_on:
+            self._write_position(self._produced())
 
     def wait(self, seconds: float) -> None:
         """Return when there may be something to read, or when the time is over."""

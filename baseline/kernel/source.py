@@ -12,6 +12,7 @@ from baseline.kernel.agents import EventsLock
 from baseline.kernel.collector import Collector
 from baseline.kernel.decoding import decode_connection, decode_event, decode_execution
 from baseline.kernel.images import Images
+from baseline.kernel.position import forget_position, load_position, save_position
 from baseline.kernel.program import Settings
 from baseline.kernel.ring_buffer import RingBuffer
 from baseline.kernel.tables import GroupCounts, Tables
@@ -70,16 +71,25 @@ class KernelSource:
         with ExitStack() as stack:
             self._collector = stack.enter_context(self._collector)
             self._images = Images(self._collector.maps["images"])
-            self._tables = Tables(self._collector)
             self._tracker = Tracker(self._collector, self._selectors, self._say)
             lock = EventsLock()
             stack.callback(lock.close)
+            left = load_position() if lock.held else None
+            self._tables = Tables(self._collector, left.arrays if left else None)
             self._events = None
             if lock.held:
-                self._events = RingBuffer(self._collector.maps["events"])
+                events = self._collector.maps["events"]
+                self._events = RingBuffer(events, read_on=left is not None)
                 stack.callback(self._events.close)
             else:
                 self._say("Another command reads first sights: alerts here wait for the window")
+            self._gap: list[Window] = []
+            if left:
+                # Before anything else is tracked: these windows are longer than their successors.
+                self._tracker.notice()
+                seconds = time.monotonic() - left.time
+                self._gap = self._windows(seconds)
+                self._say(f"Reading on from where a command stopped {seconds:.0f} s ago")
             self._tracker.refresh()
             for selector in self._selectors:
                 if not selector.existing():
@@ -93,12 +103,17 @@ class KernelSource:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._events and not self._collector.kept:
+            forget_position()
         self._stack.__exit__(kind, error, traceback)
 
     def observations(
         self, duration: float | None = None, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Observation]:
         """Windows of every workload at each interval, and sightings as they come.
+
+        Where a command before this one was killed, or left the program loaded, the first windows
+        hold what was counted since its last ones, so that there is no gap.
 
         Args:
             duration: seconds to watch, from the moment when the first cgroup matches; ``None``
@@ -109,6 +124,10 @@ class KernelSource:
             Windows and sightings.  The last windows are shorter than the interval, so that
             nothing that was counted is left out.
         """
+        if self._gap:
+            yield from self._gap
+            self._gap = []
+            self._keep_position()
         while not self._tracker.groups:
             if stop():
                 return
@@ -124,15 +143,22 @@ class KernelSource:
                 yield from self._wait(min(due - now, _LONGEST_WAIT))
             closed = time.monotonic()
             yield from self._windows(closed - opened)
+            self._keep_position()
+            self._tracker.refresh()
             opened = closed
             # After a pause (a suspended machine, a slow consumer) do not hurry through what was
             # missed: one long window holds it.
             ticks = max(ticks, int((closed - began) / self._interval))
 
+    def _keep_position(self) -> None:
+        """Remember what was read, now that whoever takes the windows has taken them."""
+        if self._events:
+            save_position(self._tables.position())
+
     def _windows(self, seconds: float) -> list[Window]:
         ended = self._tracker.ended()
         changes = self._tables.read()
-        self._tracker.refresh()
+        self._tracker.notice()
         end = time.time_ns()
         windows = [
             self._window(tracked, changes.get(group, GroupCounts()), end, int(seconds * 1e9))

@@ -16,6 +16,7 @@ from baseline.kernel import layout
 from baseline.kernel.accounts import Account, Counts
 from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.collector import Collector
+from baseline.kernel.position import Arrays
 from baseline.kernel.program import MAX_GROUPS
 from baseline.window import Ledger, NgramCounts, Tally
 
@@ -58,6 +59,12 @@ class _SlotTable:
         self._slots = slots
         self._seen = np.zeros(slots.size, np.uint64)
 
+    def position(self) -> npt.NDArray[np.uint64]:
+        return self._seen
+
+    def go_to(self, position: npt.NDArray[np.uint64]) -> None:
+        self._seen = position.copy()
+
     def read(self) -> _Growth:
         snapshot = self._slots.ravel().copy()
         grown = np.flatnonzero(snapshot["group_count"] != self._seen)
@@ -78,6 +85,16 @@ class _HashTable:
         self._table = table
         self._key = key
         self._seen: dict[bytes, int] = {}
+
+    def position(self) -> npt.NDArray[np.void]:
+        entries = np.empty(len(self._seen), [("key", "V", self._key.itemsize), ("count", "<u8")])
+        for index, (key, count) in enumerate(self._seen.items()):
+            entries[index] = key, count
+        return entries
+
+    def go_to(self, position: npt.NDArray[np.void]) -> None:
+        keys, counts = position["key"].tolist(), position["count"].tolist()
+        self._seen = dict(zip(keys, counts, strict=True))
 
     def read(self, *, needed: bool) -> _Growth:
         """Entries that grew; the map is not touched where that is known not to be needed."""
@@ -118,10 +135,12 @@ class Tables:
     """A reader of the kernel's tables, with its own idea of what it has seen already.
 
     Args:
-        collector: the loaded program.  What it counted before this moment is not reported.
+        collector: the loaded program.
+        position: report what was counted after it, as :meth:`position` gave it; without one, what
+            is counted from now on.
     """
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, position: Arrays | None = None) -> None:
         self._collector = collector
         maps = collector.maps
         self._slots = _SlotTable(collector.slots)
@@ -135,7 +154,28 @@ class Tables:
         self._connection_account = Account(MAX_GROUPS, cpus)
         self._event_account = Account(MAX_GROUPS, cpus)
         self._events_sent = np.zeros(MAX_GROUPS, np.int64)
-        self.read()
+        self._parts: dict[str, _SlotTable | _HashTable | Account] = {
+            "slots": self._slots,
+            "ngram_overflow": self._ngram_overflow,
+            "executions": self._executions,
+            "connections": self._connections,
+            "connection_overflow": self._connection_overflow,
+            "ngram_account": self._ngram_account,
+            "execution_account": self._execution_account,
+            "connection_account": self._connection_account,
+            "event_account": self._event_account,
+        }
+        if position is None:
+            self.read()
+        else:
+            self._events_sent = position["events_sent"].copy()
+            for name, part in self._parts.items():
+                part.go_to(position[name])
+
+    def position(self) -> Arrays:
+        """What was read so far, by name."""
+        arrays = {name: part.position() for name, part in self._parts.items()}
+        return {**arrays, "events_sent": self._events_sent}
 
     def read(self) -> dict[int, GroupCounts]:
         """Counts by group since the last reading; groups that did nothing are not there."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from baseline.kernel import layout
 from baseline.kernel.agents import Agent
 from baseline.kernel.collector import Collector
 from baseline.kernel.seeding import seed
@@ -72,7 +73,7 @@ class Tracker:
             for path in selector.existing():
                 with contextlib.suppress(FileNotFoundError):  # gone since it was listed
                     self._track(path)
-        self._notice()
+        self.notice()
         exhausted = int(self._collector.control["groups_exhausted"][0])
         if exhausted > self._exhausted:
             self._exhausted = exhausted
@@ -97,7 +98,7 @@ class Tracker:
 
     def _is_gone(self, tracked: Tracked) -> bool:
         try:  # a cgroup of the same path may have taken its place
-            return cgroup_id(self._mount / tracked.path) != tracked.cgroup
+            return cgroup_id(tracked.folder) != tracked.cgroup
         except FileNotFoundError:
             return True
 
@@ -147,12 +148,15 @@ class Tracker:
         except FileExistsError:  # the kernel or another command was faster
             self._maps["free_groups"].update(b"", group)
             return self._maps["tracked"].lookup(key)
+        # For commands that start after this one, when the cgroup may be gone.
+        path = os.fsencode(folder.relative_to(self._mount))
+        self._maps["cgroup_paths"].update(key, b"/" + path[: layout.CGROUP_PATH_SIZE - 2])
         self._renew()
         seed(self._collector, folder, int.from_bytes(group, "little"))
         return group
 
-    def _notice(self) -> None:
-        """Learn of cgroups that the kernel tracked as they appeared."""
+    def notice(self) -> None:
+        """Learn of cgroups that the kernel, or a command before us, tracked."""
         for keys, groups in self._maps["tracked"].entries():
             size = 8
             for index, group in enumerate(np.frombuffer(groups, "<u4").tolist()):
@@ -161,7 +165,7 @@ class Tracker:
                     continue
                 record = self._maps["cgroup_paths"].lookup(key)
                 if record is None:
-                    continue  # tracked by another command, which knows its path
+                    continue  # another command is about to name it
                 path = os.fsdecode(record.split(b"\0")[0]).lstrip("/")
                 self._adopt(key, group.to_bytes(4, "little"), path)
                 if group not in self.groups and not _wanted_by_another(self._mount, path):

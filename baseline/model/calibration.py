@@ -27,9 +27,6 @@ _TAIL_SHARE = 0.1
 _LEAST_TAIL = 10
 """Scores that the tail is fitted to at least, if there are so many above zero."""
 
-_LEAST_SCALE = 1 / math.log(2)
-"""Scale of a tail that each bit halves."""
-
 
 class Calibration:
     """The distribution of one signal's scores in normal time.

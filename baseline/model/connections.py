@@ -64,7 +64,12 @@ class ConnectionModel(HierarchyModel[Connection]):
     @staticmethod
     def decode(item: Any) -> Connection:  # noqa: ANN401 - JSON
         """A connection from a tuple."""
-        return Connection(*item)
+        connection = Connection(*item)
+        if [type(part) for part in connection] != [str, str, str, int]:
+            raise TypeError("a connection that is none")
+        if connection.direction not in ("in", "out") or not 0 <= connection.port < 1 << 16:
+            raise ValueError("a connection without direction or port")
+        return connection
 
     def describe(self, item: Connection) -> str:
         """The connection as people write it."""

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
-from baseline.window import Execution, Image, Signal, Window
+from baseline.window import MAX_LINEAGE, Execution, Image, Signal, Window
 
 
 class ExecutionModel(HierarchyModel[Execution]):
@@ -52,7 +52,13 @@ class ExecutionModel(HierarchyModel[Execution]):
     def decode(item: Any) -> Execution:  # noqa: ANN401 - JSON
         """An execution from nested tuples."""
         lineage, uid = item
-        return Execution(tuple(Image(*image) for image in lineage), uid)
+        execution = Execution(tuple(Image(*image) for image in lineage), uid)
+        if not 1 <= len(lineage) <= MAX_LINEAGE or type(uid) is not int or not 0 <= uid < 1 << 32:
+            raise ValueError("an execution without lineage or user")
+        for path, script, unlinked in execution.lineage:
+            if [type(path), type(script), type(unlinked)] != [str, str, bool]:
+                raise TypeError("an image that is none")
+        return execution
 
     def describe(self, item: Execution) -> str:
         """The lineage and the user."""

@@ -155,7 +155,11 @@ class HierarchyModel(ABC, Generic[Kind]):
     @staticmethod
     @abstractmethod
     def decode(item: Any) -> Kind:  # noqa: ANN401 - JSON
-        """An item from nested tuples."""
+        """An item from nested tuples.
+
+        Raises:
+            ValueError, TypeError: they are no such item.
+        """
 
     @staticmethod
     @abstractmethod
@@ -250,11 +254,21 @@ class HierarchyModel(ABC, Generic[Kind]):
             ValueError: they contradict themselves.
         """
         incidence: dict[Context, dict[Part | None, int]] = {}
-        for context, part, seen in _rows(tables[f"{cls.signal}_contexts"]):
+        rows = tables[f"{cls.signal}_contexts"]
+        for context, part, seen in _rows(rows):
             incidence.setdefault(_decode(context), {})[_decode(part)] = seen
-        if any(None not in parts for parts in incidence.values()) or () not in incidence:
-            raise ValueError("a context has no number of windows")
+        if sum(map(len, incidence.values())) != len(rows):
+            raise ValueError("a part of a context stands twice")
+        if () not in incidence:
+            raise ValueError("the number of windows is missing")
+        for parts in incidence.values():
+            if not all(1 <= seen <= parts[None] <= incidence[()][None] for seen in parts.values()):
+                raise ValueError("something was seen in more windows than its context")
         items = [(cls.decode(_decode(i)), w, n) for i, w, n in _rows(tables[cls.signal])]
+        if not all(1 <= windows <= min(count, incidence[()][None]) for _, windows, count in items):
+            raise ValueError("an item was seen in more windows than it occurred in")
+        if len({item for item, _, _ in items}) != len(items):
+            raise ValueError("an item stands twice")
         return cls(
             Hierarchy(incidence),
             {item: windows for item, windows, _ in items},
@@ -287,7 +301,8 @@ def hierarchy_schemas(signal: Signal, item: str) -> dict[str, pa.Schema]:
 def _most_common(names: Counter[str]) -> str:
     """The two most common names, each with its share."""
     total = sum(names.values())
-    return ", ".join(f"{name} ({count / total:.0%})" for name, count in names.most_common(2))
+    top = sorted(names.items(), key=lambda named: (-named[1], named[0]))[:2]
+    return ", ".join(f"{name} ({count / total:.0%})" for name, count in top)
 
 
 def _encode(key: Hashable) -> str:

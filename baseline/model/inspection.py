@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import numpy as np
+from rich.cells import set_cell_size
 
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
@@ -23,8 +24,13 @@ _NAMES = {
 
 
 def describe(model: WorkloadModel) -> str:
-    """A page of text, at most 80 columns wide."""
-    return "\n".join(line[:_WIDTH] for line in _lines(model)) + "\n"
+    """A page of text, at most 80 columns wide, with nothing in it that a terminal could obey."""
+    return "\n".join(map(_fitted, _lines(model))) + "\n"
+
+
+def _fitted(line: str) -> str:
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return set_cell_size(printable, _WIDTH).rstrip()
 
 
 def _lines(model: WorkloadModel) -> Iterator[str]:
@@ -78,7 +84,7 @@ def _thresholds(model: WorkloadModel) -> Iterator[str]:
 def _listing(title: str, counts: Counter[str], unit: str) -> Iterator[str]:
     yield f"{title} ({len(counts)})"
     width = max((len(f"{count:,}") for count in counts.values()), default=0)
-    for name, count in counts.most_common(_LISTED):
+    for name, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:_LISTED]:
         yield f"  {count:{width},} {unit}  {name}"
     if len(counts) > _LISTED:
         yield f"  ... and {len(counts) - _LISTED} more"

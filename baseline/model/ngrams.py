@@ -328,12 +328,17 @@ class NgramModel:
             )
             _require_ascending(order.contexts)
             _require_ascending(order.suffixes)
-            if not _contains(order.contexts, contexts_of(order.suffixes, length)).all():
+            contexts = contexts_of(order.suffixes, length)
+            if not _contains(order.contexts, contexts).all():
                 raise ValueError("a suffix has no context")
+            most = order.context_windows[np.searchsorted(order.contexts, contexts)]
+            if not ((order.suffix_windows >= 1) & (order.suffix_windows <= most)).all():
+                raise ValueError("a suffix was seen in more windows than its context")
             orders.append(order)
-        _require_ascending(calls.ngrams)
-        if len(orders[0].contexts) != 1:
+        if orders[0].contexts.tolist() != [0]:
             raise ValueError("the number of windows is missing")
+        if not np.array_equal(orders[-1].suffixes, calls.ngrams) or (calls.counts < 1).any():
+            raise ValueError("the n-grams are not those that have contexts")
         return cls(calls, orders, architecture)
 
 

@@ -5,8 +5,9 @@ bounded, tables are used only where their checksum is that of the manifest, and 
 make sense.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ VERSION = 1
 MANIFEST = "manifest.json"
 
 _MAX_MANIFEST_BYTES = 1 << 20
+_MAX_NUMBER = 1 << 63
 _RESTORE = "Restore it from a copy or learn again"
 _HELD_OUT = pa.schema(
     [
@@ -92,18 +94,28 @@ def load_models(directory: Path) -> dict[str, WorkloadModel]:
         ModelError: there is none, or one is damaged, changed, of another format version or of
             another architecture.
     """
-    if (directory / MANIFEST).exists():
-        folders = [directory]
-    elif directory.is_dir():
-        folders = sorted(path.parent for path in directory.glob(f"*/{MANIFEST}"))
-    else:
-        folders = []
+    try:
+        if (directory / MANIFEST).exists():
+            folders = [directory]
+        else:
+            # What begins with a dot is half-written or somebody else's.
+            found = sorted(path.parent for path in directory.glob(f"*/{MANIFEST}"))
+            folders = [folder for folder in found if not folder.name.startswith(".")]
+    except OSError as cause:
+        raise ModelError(f"{directory} cannot be read: {cause.strerror}", _RESTORE) from cause
     if not folders:
         raise ModelError(
             f"There is no model in {directory}", "Give the folder that `baseline learn` wrote"
         )
-    models = [load_model(folder) for folder in folders]
-    return {model.workload: model for model in models}
+    models: dict[str, WorkloadModel] = {}
+    for folder in folders:
+        model = load_model(folder)
+        if model.workload in models:
+            raise ModelError(
+                f"{directory} holds two models of {model.workload}", "Remove one of their folders"
+            )
+        models[model.workload] = model
+    return models
 
 
 def load_model(directory: Path) -> WorkloadModel:
@@ -120,8 +132,8 @@ def load_model(directory: Path) -> WorkloadModel:
         tables[name] = read_table(path, schema, ModelError, _RESTORE)
     try:
         return _model(manifest, tables)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as cause:
-        raise ModelError(f"{directory} contradicts itself ({cause})", _RESTORE) from cause
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
+        raise ModelError(f"{directory} contradicts itself ({cause!s:.200})", _RESTORE) from cause
 
 
 def _write(model: WorkloadModel, folder: Path) -> None:
@@ -154,17 +166,24 @@ def _write(model: WorkloadModel, folder: Path) -> None:
             for path in sorted(folder.glob("*.parquet"))
         },
     }
+    manifest["sha256"] = _digest(manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says, without its own ``sha256``; spaces do not matter."""
+    said = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
+        if not path.is_file():
+            raise ModelError(
+                f"There is no model in {path.parent}", "Give the folder that `baseline learn` wrote"
+            )
         with path.open("rb") as file:
             content = file.read(_MAX_MANIFEST_BYTES + 1)
-    except FileNotFoundError as cause:
-        raise ModelError(
-            f"There is no model in {path.parent}", "Give the folder that `baseline learn` wrote"
-        ) from cause
     except OSError as cause:
         raise ModelError(f"{path} cannot be read: {cause.strerror}", _RESTORE) from cause
     try:
@@ -178,16 +197,18 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{path.parent} has format version {manifest.get('version')}, not {VERSION}",
             "Use the version of baseline that wrote it, or learn again",
         )
+    if manifest.get("sha256") != _digest(manifest):
+        raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)
     if not isinstance(manifest.get("files"), dict):
         raise ModelError(f"{path} lists no files", _RESTORE)
     return manifest
 
 
 def _check(path: Path, entry: object) -> None:
-    if not path.exists():
-        raise ModelError(f"{path} is missing", _RESTORE)
     expected = entry if isinstance(entry, dict) else {}
     try:
+        if not path.is_file():
+            raise ModelError(f"{path} is missing", _RESTORE)
         unchanged = path.stat().st_size == expected.get("bytes") and sha256(path) == expected.get(
             "sha256"
         )
@@ -197,25 +218,36 @@ def _check(path: Path, entry: object) -> None:
         raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)
 
 
-def _model(manifest: dict[str, Any], tables: dict[str, pa.Table]) -> WorkloadModel:
+def _model(manifest: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> WorkloadModel:
     workload, architecture = manifest["workload"], manifest["architecture"]
     if not isinstance(workload, str) or not isinstance(architecture, str):
         raise TypeError("workload and architecture must be text")
-    numbers = dict(manifest["training"])
-    ledger = Ledger(**{name: Tally(**tally) for name, tally in numbers.pop("ledger").items()})
-    training = Training(**numbers, ledger=ledger)
-    if training.windows != len(tables["held_out"]) or training.observed <= 0:
-        raise ValueError("the number of windows differs")
-    return WorkloadModel(
-        workload,
-        architecture,
-        training,
-        {
-            signal: kind.from_tables({name: tables[name] for name in kind.schemas}, architecture)
-            for signal, kind in SIGNAL_MODELS.items()
-        },
-        {signal: np.asarray(tables["held_out"][signal.value]) for signal in Signal},
-    )
+    syscall_names(architecture, compat=False)  # raises KeyError where we do not know it
+    training = _training(manifest["training"])
+    signals = {
+        signal: kind.from_tables({name: tables[name] for name in kind.schemas}, architecture)
+        for signal, kind in SIGNAL_MODELS.items()
+    }
+    held_out = {signal: tables["held_out"][signal.value].to_numpy() for signal in Signal}
+    if any(model.completeness.windows != training.windows for model in signals.values()):
+        raise ValueError("the numbers of windows differ")
+    for bits in held_out.values():
+        if len(bits) != training.windows or not np.isfinite(bits).all() or (bits < 0).any():
+            raise ValueError("the held-out surprise is not one of every window")
+    return WorkloadModel(workload, architecture, training, signals, held_out)
+
+
+def _training(values: Mapping[str, Any]) -> Training:
+    ledger = Ledger(**{name: Tally(**tally) for name, tally in values["ledger"].items()})
+    training = Training(**{**values, "ledger": ledger})
+    tallies = (ledger.ngrams, ledger.executions, ledger.connections, ledger.events)
+    numbers = [value for name, value in vars(training).items() if name != "ledger"]
+    numbers += [number for tally in tallies for number in tally]
+    if not all(type(number) is int and abs(number) < _MAX_NUMBER for number in numbers):
+        raise ValueError("the training is not described in whole numbers")
+    if not 0 < training.covered <= training.observed or training.windows < 1:
+        raise ValueError("the training took no time")
+    return training
 
 
 def require_architecture(model: WorkloadModel, architecture: str = ARCHITECTURE) -> None:

@@ -131,16 +131,19 @@ class WorkloadModel:
         """Bits from which on each signal is anomalous.
 
         The budget is shared evenly by the signals (Bonferroni).  Where the recording is too short
-        to support it, what is new in every way is anomalous all the same, unless normal time held
-        such things: nobody wants to be blind to the first shell because learning was short.
+        to support it, what is new in every way is anomalous all the same, unless normal time came
+        half as far: nobody wants to be blind to the first shell because learning was short.
         :meth:`false_alarms_per_week` says what to expect then.
+
+        Why half: where the tail is exponential, the highest of n scores is exceeded twice over by
+        one of the next n with a probability of about 2/n.
         """
         p_value = budget_per_week / self.training.windows_per_week / len(self.signals)
         thresholds = {}
         for signal, calibration in self.calibrations.items():
             threshold = calibration.threshold(p_value)
             wholly_new = self.signals[signal].wholly_new_bits
-            if wholly_new > calibration.highest:
+            if wholly_new > 2 * calibration.highest:
                 threshold = min(threshold, wholly_new)
             thresholds[signal] = max(threshold, _LEAST_THRESHOLD)
         return thresholds

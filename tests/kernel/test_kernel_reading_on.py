@@ -1,0 +1,69 @@
+"""A command that is killed leaves no gap: the next one begins where it stopped."""
+
+from collections.abc import Callable
+
+import pytest
+from watching import Cgroup, OtherCommand
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
+
+CALLS = 1009
+RUN = [CALLS + 2, 1, 0]  # with execve and exit; one execution, no connection
+
+
+def run_known(cgroup: Cgroup) -> None:
+    cgroup.run("calls", f"110:{CALLS}")
+
+
+def times(number: int) -> list[int]:
+    return [number * count for count in RUN]
+
+
+def test_what_is_counted_while_nobody_reads_is_reported_once(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    first = command(cgroup.path)
+    run_known(cgroup)
+    assert first.read() == {cgroup.path: times(1)}
+    run_known(cgroup)
+    assert first.read() == {cgroup.path: times(2)}
+    run_known(cgroup)
+    first.process.kill()
+    first.process.communicate()
+    run_known(cgroup)
+    second = command(cgroup.path)
+    run_known(cgroup)
+    assert second.read() == {cgroup.path: times(3)}
+    run_known(cgroup)
+    assert second.read() == {cgroup.path: times(4)}
+
+
+def test_a_cgroup_that_ended_meanwhile_is_reported(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    """Whether it was there before the first command began or came later."""
+    stays, early = cgroup.child("stays"), cgroup.child("early")
+    first = command(f"{cgroup.path}/*")
+    late = cgroup.child("late")
+    run_known(late)
+    nothing = {stays.path: times(0)}
+    assert first.read() == {**nothing, early.path: times(0), late.path: times(1)}
+    first.process.kill()
+    first.process.communicate()
+    run_known(early)
+    run_known(late)
+    for child in (early, late):
+        child.folder.rmdir()
+    second = command(f"{cgroup.path}/*")
+    assert second.read() == {**nothing, early.path: times(1), late.path: times(1)}
+
+
+def test_a_command_that_ended_in_order_and_unloaded_leaves_nothing_to_read_on(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    first = command(cgroup.path, keep=False)
+    run_known(cgroup)
+    first.end()
+    run_known(cgroup)
+    second = command(cgroup.path, keep=False)
+    assert second.read() == {cgroup.path: times(0)}
