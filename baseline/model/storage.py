@@ -29,6 +29,7 @@ MANIFEST = "manifest.json"
 
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_NUMBER = 1 << 63
+_MAX_FOLDER_NAME = 255  # NAME_MAX of Linux
 _RESTORE = "Restore it from a copy or learn again"
 _HELD_OUT = pa.schema(
     [
@@ -82,9 +83,17 @@ def save_models(models: Iterable[WorkloadModel], directory: Path, *, force: bool
 
 
 def folder_name(workload: str) -> str:
-    """Name of a workload's folder: percent-encoded, so that it is one name and never hidden."""
+    """Name of a workload's folder: percent-encoded, so that it is one name and never hidden.
+
+    Of one that is too long for a file system the end gives way to the SHA-256 of the whole.
+    """
     encoded = quote(workload, safe="@:+=,")
-    return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
+    if encoded.startswith("."):
+        encoded = f"%2E{encoded[1:]}"
+    if len(encoded) > _MAX_FOLDER_NAME:
+        digest = hashlib.sha256(workload.encode()).hexdigest()
+        encoded = f"{encoded[: _MAX_FOLDER_NAME - len(digest) - 1]}~{digest}"
+    return encoded
 
 
 def load_models(directory: Path) -> dict[str, WorkloadModel]:
