@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench data setup setup-tests clean
+.PHONY: help demo test lint format bench docs data setup setup-tests clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ format: .venv/.complete ## Format the Python code
 
 bench: setup-tests ## Measure what the README says about the cost
 	$(BIN)/python benchmarks/overhead.py
+
+docs: .venv/.complete ## Write docs/commands.md from the help texts
+	$(BIN)/python scripts/write-command-docs
 
 data: setup-tests ## Record the services in data/ again (root, some minutes)
 	$(BIN)/python data/record.py

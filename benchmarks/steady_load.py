@@ -47,17 +47,17 @@ class Alerts:
 
 
 def intrude(service: Service, alerts: Alerts) -> None:
-    for step in service.intrusion():
-        began = time.time()
-        time.sleep(STEP_SECONDS)
-        answers = [
-            (seen - began, alert)
-            for seen, alert in alerts.read
-            if alert["workload"] == service.name and seen >= began
-        ]
-        first = answers[0] if answers else None
-        told = f"{first[0]:.2f} s  {first[1]['headline']}" if first else "no alert"
-        print(f"  {step}\n    {told}")
+    with service.intrusion() as steps:
+        for step in steps:
+            began = time.time()
+            step.take()
+            time.sleep(STEP_SECONDS)
+            told = [
+                f"{seen - began:.2f} s  {alert['headline']}"
+                for seen, alert in list(alerts.read)
+                if alert["workload"] == service.name and seen >= began
+            ]
+            print(f"  {step.title}\n    {told[0] if told else 'no alert'}")
 
 
 def main() -> None:

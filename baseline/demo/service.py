@@ -4,14 +4,27 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from baseline.demo.cgroup import OwnCgroup
 from baseline.errors import BaselineError
 
 _SECONDS_TO_START = 30
+
+
+class Step(NamedTuple):
+    """One thing that an intruder does.
+
+    Attributes:
+        title: what, as in "the intruder TITLE".
+        take: does it; returns when it is done.
+    """
+
+    title: str
+    take: Callable[[], None]
 
 
 class Service(ABC):
@@ -40,8 +53,8 @@ class Service(ABC):
         """Be its clients, with changing requests, until told to stop."""
 
     @abstractmethod
-    def intrusion(self) -> Iterator[str]:
-        """What an intruder does first: yields the title of each step before it is done."""
+    def intrusion(self) -> AbstractContextManager[Sequence[Step]]:
+        """What an intruder does first; the intruder's own server runs while the context lasts."""
 
     @contextmanager
     def under_load(self) -> Iterator[None]:

@@ -52,7 +52,9 @@ class ExecutionModel(HierarchyModel[Execution]):
     def decode(item: Any) -> Execution:  # noqa: ANN401 - JSON
         """An execution from nested tuples."""
         lineage, uid = item
-        execution = Execution(tuple(Image(*image) for image in lineage), uid)
+        execution = Execution(
+            tuple(Image(path, script, unlinked) for path, script, unlinked in lineage), uid
+        )
         if not 1 <= len(lineage) <= MAX_LINEAGE or type(uid) is not int or not 0 <= uid < 1 << 32:
             raise ValueError("an execution without lineage or user")
         for path, script, unlinked in execution.lineage:

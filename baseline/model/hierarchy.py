@@ -29,6 +29,13 @@ Part = Hashable
 Levels = Callable[[Any], Sequence[tuple[Context, Part]]]
 """Contexts of an item, each with the item's part in it."""
 
+MAX_ITEMS = 1 << 22
+"""Distinct items that a model on disk may hold: as many Python objects have to fit in memory."""
+
+_BATCH_ROWS = 1 << 14
+_MAX_TEXT = 1 << 19
+"""Characters of an item as JSON: eight paths and scripts of PATH_MAX, every byte escaped, fit."""
+
 
 def count_incidence(
     windows: Iterable[Collection[Hashable]], blocks: Sequence[int], levels: Levels
@@ -253,22 +260,30 @@ class HierarchyModel(ABC, Generic[Kind]):
         Raises:
             ValueError: they contradict themselves.
         """
-        incidence: dict[Context, dict[Part | None, int]] = {}
-        rows = tables[f"{cls.signal}_contexts"]
-        for context, part, seen in _rows(rows):
-            incidence.setdefault(_decode(context), {})[_decode(part)] = seen
-        if sum(map(len, incidence.values())) != len(rows):
-            raise ValueError("a part of a context stands twice")
-        if () not in incidence:
-            raise ValueError("the number of windows is missing")
-        for parts in incidence.values():
-            if not all(1 <= seen <= parts[None] <= incidence[()][None] for seen in parts.values()):
-                raise ValueError("something was seen in more windows than its context")
+        if len(tables[cls.signal]) > MAX_ITEMS:
+            raise ValueError(f"more than {MAX_ITEMS:,} items")
         items = [(cls.decode(_decode(i)), w, n) for i, w, n in _rows(tables[cls.signal])]
-        if not all(1 <= windows <= min(count, incidence[()][None]) for _, windows, count in items):
-            raise ValueError("an item was seen in more windows than it occurred in")
         if len({item for item, _, _ in items}) != len(items):
             raise ValueError("an item stands twice")
+        missing: set[tuple[Context, Part | None]] = {((), None)}
+        for item, _, _ in items:
+            for context, part in cls.levels(item):
+                missing |= {(context, part), (context, None)}
+        incidence: dict[Context, dict[Part | None, int]] = {}
+        for context, part, seen in _rows(tables[f"{cls.signal}_contexts"]):
+            pair = (_decode(context), _decode(part))
+            if pair not in missing:
+                raise ValueError("a context is not of the items, or stands twice")
+            missing.remove(pair)
+            incidence.setdefault(pair[0], {})[pair[1]] = seen
+        if missing:
+            raise ValueError("an item has no context")
+        total = incidence[()][None]
+        for parts in incidence.values():
+            if not all(1 <= seen <= parts[None] <= total for seen in parts.values()):
+                raise ValueError("something was seen in more windows than its context")
+        if not all(1 <= windows <= min(count, total) for _, windows, count in items):
+            raise ValueError("an item was seen in more windows than it occurred in")
         return cls(
             Hierarchy(incidence),
             {item: windows for item, windows, _ in items},
@@ -310,7 +325,11 @@ def _encode(key: Hashable) -> str:
 
 
 def _decode(text: str) -> Any:  # noqa: ANN401 - a context or a part
-    return _as_tuples(json.loads(text))
+    if len(text) > _MAX_TEXT:
+        raise ValueError("a text is too long")
+    value = json.loads(text)
+    json.dumps(value, ensure_ascii=False).encode()  # raises ValueError for what is not Unicode
+    return _as_tuples(value)
 
 
 def _as_tuples(value: Any) -> Any:  # noqa: ANN401 - JSON
@@ -318,7 +337,8 @@ def _as_tuples(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _rows(table: pa.Table) -> Iterable[tuple[Any, ...]]:
-    return zip(*(column.to_pylist() for column in table.columns), strict=True)
+    for batch in table.to_batches(_BATCH_ROWS):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> Iterable[tuple[Any, pa.Field]]:

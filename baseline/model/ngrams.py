@@ -76,6 +76,22 @@ class _Order:
         singletons = np.bincount(np.searchsorted(self.contexts, once), minlength=len(self.contexts))
         return escape_bits(self.context_windows, singletons)
 
+    def require_of(self, ngrams: Ngrams) -> None:
+        """Check that this is what can have been seen of these n-grams.
+
+        Raises:
+            ValueError: it is not.
+        """
+        contexts = contexts_of(self.suffixes, self.length)
+        distinct = np.unique(contexts) if self.length else np.zeros(1, np.uint64)
+        if not np.array_equal(self.suffixes, np.unique(suffixes(ngrams, self.length + 1))):
+            raise ValueError("the suffixes are not those of the n-grams")
+        if not np.array_equal(self.contexts, distinct) or (self.context_windows < 1).any():
+            raise ValueError("the contexts are not those of the n-grams, or one was never seen")
+        most = self.context_windows[np.searchsorted(self.contexts, contexts)]
+        if ((self.suffix_windows < 1) | (self.suffix_windows > most)).any():
+            raise ValueError("a suffix was seen in more windows than its context")
+
 
 @dataclass(frozen=True)
 class _Incidence:
@@ -315,7 +331,11 @@ class NgramModel:
             name: [column.to_numpy() for column in tables[name].columns] for name in cls.schemas
         }
         calls = NgramCounts(*arrays["ngrams"])
-        orders = []
+        if (calls.ngrams[1:] <= calls.ngrams[:-1]).any() or (calls.counts < 1).any():
+            raise ValueError("the n-grams do not ascend, or one never occurred")
+        if max(arrays[name][0].max(initial=0) for name in ("suffixes", "contexts")) >= NGRAM_LENGTH:
+            raise ValueError("a context is too long")
+        orders: list[_Order] = []
         for length in range(NGRAM_LENGTH):
             suffix_rows = arrays["suffixes"][0] == length
             context_rows = arrays["contexts"][0] == length
@@ -326,19 +346,10 @@ class NgramModel:
                 arrays["suffixes"][1][suffix_rows],
                 arrays["suffixes"][2][suffix_rows],
             )
-            _require_ascending(order.contexts)
-            _require_ascending(order.suffixes)
-            contexts = contexts_of(order.suffixes, length)
-            if not _contains(order.contexts, contexts).all():
-                raise ValueError("a suffix has no context")
-            most = order.context_windows[np.searchsorted(order.contexts, contexts)]
-            if not ((order.suffix_windows >= 1) & (order.suffix_windows <= most)).all():
-                raise ValueError("a suffix was seen in more windows than its context")
+            order.require_of(calls.ngrams)
             orders.append(order)
-        if orders[0].contexts.tolist() != [0]:
-            raise ValueError("the number of windows is missing")
-        if not np.array_equal(orders[-1].suffixes, calls.ngrams) or (calls.counts < 1).any():
-            raise ValueError("the n-grams are not those that have contexts")
+            if (order.context_windows > orders[0].context_windows[0]).any():
+                raise ValueError("a context was seen in more windows than there were")
         return cls(calls, orders, architecture)
 
 
@@ -348,8 +359,3 @@ def _contains(ascending: Ngrams, wanted: Ngrams) -> npt.NDArray[np.bool_]:
         return np.zeros(len(wanted), np.bool_)
     where = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
     return np.asarray(ascending[where] == wanted)
-
-
-def _require_ascending(keys: Ngrams) -> None:
-    if (keys[1:] <= keys[:-1]).any():
-        raise ValueError("keys are not ascending")

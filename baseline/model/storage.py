@@ -28,6 +28,7 @@ VERSION = 1
 MANIFEST = "manifest.json"
 
 _MAX_MANIFEST_BYTES = 1 << 20
+_MAX_WORKLOAD_BYTES = 4096  # PATH_MAX of Linux: a workload may be named by the path of its cgroup
 _MAX_NUMBER = 1 << 63
 _MAX_FOLDER_NAME = 255  # NAME_MAX of Linux
 _RESTORE = "Restore it from a copy or learn again"
@@ -231,6 +232,8 @@ def _model(manifest: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Workl
     workload, architecture = manifest["workload"], manifest["architecture"]
     if not isinstance(workload, str) or not isinstance(architecture, str):
         raise TypeError("workload and architecture must be text")
+    if len(workload.encode()) > _MAX_WORKLOAD_BYTES:  # raises ValueError where it is not Unicode
+        raise ValueError("the name of the workload is too long")
     syscall_names(architecture, compat=False)  # raises KeyError where we do not know it
     training = _training(manifest["training"])
     signals = {
@@ -252,7 +255,7 @@ def _training(values: Mapping[str, Any]) -> Training:
     tallies = (ledger.ngrams, ledger.executions, ledger.connections, ledger.events)
     numbers = [value for name, value in vars(training).items() if name != "ledger"]
     numbers += [number for tally in tallies for number in tally]
-    if not all(type(number) is int and abs(number) < _MAX_NUMBER for number in numbers):
+    if not all(type(number) is int and 0 <= number < _MAX_NUMBER for number in numbers):
         raise ValueError("the training is not described in whole numbers")
     if not 0 < training.covered <= training.observed or training.windows < 1:
         raise ValueError("the training took no time")

@@ -13,6 +13,7 @@ from watching import Cgroup, OtherCommand, Watch, Watched
 
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.collector import pinned_versions
+from baseline.kernel.position import forget_position
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
 from baseline.kernel.unloading import unload
 from baseline.workloads.cgroups import cgroup2_mount
@@ -35,6 +36,7 @@ _PROGRAMS = {
 
 _CGROUP_PREFIX = f"baseline-test-{os.getpid()}-"
 _numbers = itertools.count()
+_USED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(autouse=True)
@@ -42,17 +44,18 @@ def _kernel(request: pytest.FixtureRequest) -> None:
     """What the mark ``kernel`` means."""
     if request.node.get_closest_marker("kernel"):
         require_kernel()
-        request.getfixturevalue("nothing_left_behind")
+        request.config.stash[_USED] = True
 
 
-@pytest.fixture(scope="package")
-def nothing_left_behind() -> Iterator[None]:
-    """After the last test the program is unloaded, and nothing of us may be on the machine."""
-    yield
-    unload()
-    assert not PIN_ROOT.exists()
-    assert not RUN_DIRECTORY.exists()
-    assert not list(cgroup2_mount().glob(f"{_CGROUP_PREFIX}*"))
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last test here the program is unloaded, and nothing of us may be left behind."""
+    is_last = nextitem is None or Path(__file__).parent not in nextitem.path.parents
+    if is_last and item.config.stash.get(_USED, False):
+        unload()
+        assert not PIN_ROOT.exists()
+        assert not RUN_DIRECTORY.exists()
+        assert not list(cgroup2_mount().glob(f"{_CGROUP_PREFIX}*"))
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +104,7 @@ def one_processor() -> Iterator[None]:
 @pytest.fixture
 def watch(settings: Settings) -> Iterator[Callable[..., Watch]]:
     """Begins to watch what its selectors say, until the end of the test."""
+    forget_position()  # of the test before, which left the program loaded
     with ExitStack() as stack:
 
         def begin(*selectors: str, interval: float = 1.0) -> Watch:

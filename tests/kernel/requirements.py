@@ -36,4 +36,4 @@ def require_kernel() -> None:
 def _obstacle() -> str:
     if os.geteuid() == 0 and (pinned_versions() or Agent.others()):
         return "The kernel program is in use: end its commands, then run `baseline unload`"
-    return "; ".join(f"{c.name}: {c.detail}. {c.fix}" for c in examine() if not c.ok)
+    return "; ".join(f"{c.name}: {c.detail} (fix: {c.fix})" for c in examine() if not c.ok)

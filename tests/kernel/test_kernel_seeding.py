@@ -158,6 +158,7 @@ def test_same_lineage_as_if_watched_from_the_start(
     assert found == Counter({text.replace("/early/", "/late/"): n for text, n in wanted.items()})
 
 
+@pytest.mark.usefixtures("unloaded")
 def test_a_lineage_begins_with_the_oldest_that_still_runs(
     cgroup: Cgroup, watch: Callable[..., Watch]
 ) -> None:

@@ -280,7 +280,6 @@ def test_a_manifest_that_is_none(folder: Path, content: bytes) -> None:
         load_model(folder)
 
 
-SHELL_ITEM = json.dumps(SHELL_STARTED)
 EVIL_TABLES: dict[str, tuple[str, Callable[[pa.Table], pa.Table]]] = {
     "no rows": ("contexts", lambda t: t.slice(0, 0)),
     "a row less": ("ngrams", lambda t: t.slice(1)),
@@ -312,11 +311,9 @@ EVIL_TABLES: dict[str, tuple[str, Callable[[pa.Table], pa.Table]]] = {
 @pytest.mark.parametrize("evil", EVIL_TABLES)
 def test_tables_that_cannot_be(folder: Path, evil: str) -> None:
     name, change = EVIL_TABLES[evil]
-    assert SHELL_ITEM  # the model holds an execution and connections to change
     rewrite_table(folder, name, change)
-    with pytest.raises(ModelError) as raised:
+    with pytest.raises(ModelError, match=f"{folder}.*(contradicts itself|other columns)"):
         load_model(folder)
-    assert str(folder) in raised.value.problem
 
 
 def test_reading_does_not_depend_on_where_the_model_is(folder: Path, tmp_path: Path) -> None:

@@ -48,19 +48,21 @@ def test_a_service_is_learned_and_its_intruder_named(name: str, tmp_path: Path) 
         reader.start()
         time.sleep(QUIET_SECONDS)
         assert alerts == []
-        steps = []
-        for step in service.intrusion():
-            steps.append((time.time(), step))
-            time.sleep(2)
+        began = {}
+        with service.intrusion() as steps:
+            for step in steps:
+                began[step.title] = time.time()
+                step.take()
+                time.sleep(2)
         watch.terminate()
         reader.join()
         told = watch.stderr.read() if watch.stderr else ""
         assert watch.wait() == 3
     assert "nothing lost" in told
 
-    began = next(when for when, step in steps if "shell" in step)
+    asked = next(when for title, when in began.items() if "shell" in title)
     seen, shell = next((w, a) for w, a in alerts if "dash" in a["headline"])
-    assert seen - began < 1
+    assert seen - asked < 1
     assert shell["process"]["comm"] == "sh"
     assert shell["signal"] in {"executions", "ngrams"}
     everything = json.dumps([alert for _, alert in alerts])

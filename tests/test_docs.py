@@ -1,0 +1,36 @@
+"""What the documentation says is there, and what is there is documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from baseline.cli.main import COMMANDS
+from baseline.cli.reference import commands_reference
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
+
+
+def test_the_reference_of_commands_is_current() -> None:
+    written = (ROOT / "docs" / "commands.md").read_text()
+    assert written == commands_reference(), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_commands_of_a_page_exist(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text):
+        assert (page.parent / target).exists(), target
+    for command in re.findall(r"`(?:sudo )?baseline ([a-z]+)", text):
+        assert command in {*COMMANDS, "recording", "model"}, command  # the last two name formats
+    for file in re.findall(
+        r"(?:benchmarks|scripts|data|tests|bpf|baseline)/[\w/.-]+\.(?:py|c|h)\b", text
+    ):
+        assert (ROOT / file).exists(), file
+
+
+def test_every_target_of_make_is_in_its_help() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split())
+    assert targets == set(re.findall(r"^([a-z-]+):.*## ", makefile, re.M))
