@@ -10,7 +10,7 @@ from rich.text import Text
 
 from baseline.alerts.alert import Alert, iso_time
 from baseline.alerts.printable import printable
-from baseline.model.score import Evidence
+from baseline.model.score import LEAST_P_VALUE, Evidence
 from baseline.window import Image, Signal
 
 EVIDENCE_SHOWN = 5
@@ -51,7 +51,7 @@ def _render(alert: Alert) -> RenderableType:
     facts.add_row(
         "surprise",
         f"{score.bits:.1f} bits in {score.signal}, threshold {score.threshold:.1f}, "
-        f"p = {score.p_value:.2g}",
+        f"p {'=' if score.p_value > LEAST_P_VALUE else '<'} {score.p_value:.2g}",
     )
     others = [s for s in Signal if s != score.signal and score.by_signal.get(s)]
     if others:
@@ -63,11 +63,11 @@ def _render(alert: Alert) -> RenderableType:
     if alert.replica:
         facts.add_row("replica", printable(alert.replica))
     if alert.already_reported:
-        facts.add_row(
-            "repeated", f"{alert.already_reported:,} items reported before, left out of the score"
-        )
+        items = _number(alert.already_reported, "item")
+        facts.add_row("repeated", f"{items} reported before, left out of the score")
     if alert.folded:
-        facts.add_row("folded", f"{alert.folded:,} windows that held nothing but reported items")
+        windows = _number(alert.folded, "window")
+        facts.add_row("folded", f"{windows} that held nothing but reported items")
     headline = Text(printable(alert.headline), style="bold red")
     return Group(rule, headline, Padding(Group(facts, Text(), _evidence(alert)), (0, 0, 1, 2)))
 
@@ -96,6 +96,10 @@ def _most_telling(alert: Alert) -> list[Evidence]:
     chosen = list(heaviest.values())
     chosen += [e for e in evidence if e not in chosen][: EVIDENCE_SHOWN - len(chosen)]
     return sorted(chosen, key=lambda e: (e is not alert.leading, -e.bits))
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _chain(lineage: tuple[Image, ...]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from baseline.model.novelty import Floats, Integers, escape_bits
+from baseline.model.novelty import Floats, escape_bits
 from baseline.model.signal_model import Completeness, Surprise
 from baseline.parquet import described
 from baseline.window import Connection, Execution, Signal, Window
@@ -39,7 +39,7 @@ _MAX_TEXT = 1 << 19
 
 def count_incidence(
     windows: Iterable[Collection[Hashable]], blocks: Sequence[int], levels: Levels
-) -> dict[Context, dict[Part | None, Integers]]:
+) -> dict[Context, dict[Part | None, list[int]]]:
     """In how many windows each part was seen in each context, and each context at all.
 
     Args:
@@ -48,12 +48,12 @@ def count_incidence(
         levels: where an item stands.
 
     Returns:
-        Context -> part -> windows in each block, shape (blocks,); under the part ``None`` the
-        windows that show the context.
+        Context -> part -> windows in each block; under the part ``None`` the windows that show the
+        context.
     """
     number = max(blocks, default=-1) + 1
-    incidence: dict[Context, dict[Part | None, Integers]] = defaultdict(
-        lambda: defaultdict(lambda: np.zeros(number, np.int64))
+    incidence: dict[Context, dict[Part | None, list[int]]] = defaultdict(
+        lambda: defaultdict(lambda: [0] * number)
     )
     for items, block in zip(windows, blocks, strict=True):
         pairs = {level for item in items for level in levels(item)}
@@ -84,14 +84,16 @@ class Hierarchy:
 
     @classmethod
     def of_blocks(
-        cls, incidence: Mapping[Context, Mapping[Part | None, Integers]], without: int | None = None
+        cls,
+        incidence: Mapping[Context, Mapping[Part | None, Sequence[int]]],
+        without: int | None = None,
     ) -> "Hierarchy":
         """From counts by block; ``without`` leaves one block out."""
         kept = {
             context: {
                 part: seen
                 for part, by_block in parts.items()
-                if (seen := int(by_block.sum() - (0 if without is None else by_block[without])))
+                if (seen := sum(by_block) - (0 if without is None else by_block[without]))
             }
             for context, parts in incidence.items()
         }
@@ -115,7 +117,7 @@ def held_out_bits(
     windows: Sequence[Collection[Hashable]],
     blocks: Sequence[int],
     levels: Levels,
-    incidence: Mapping[Context, Mapping[Part | None, Integers]],
+    incidence: Mapping[Context, Mapping[Part | None, Sequence[int]]],
 ) -> Floats:
     """Surprise of each window to what the windows of all other blocks teach, shape (windows,)."""
     bits = np.zeros(len(windows))

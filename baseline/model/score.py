@@ -11,6 +11,9 @@ Item = int | Execution | Connection
 MAX_EVIDENCE = 32
 """Items of each signal that an explanation names at most; ``Score.by_signal`` counts all."""
 
+LEAST_P_VALUE = 1e-9
+"""Nothing is said to be rarer: so far out, every p-value is an extrapolation."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -45,7 +48,8 @@ class Score:
         bits: its surprise.
         threshold: from how many of its bits on the window is anomalous.
         by_signal: surprise of every signal; they add to that of the window.
-        p_value: probability that a normal window surprises at least as much in any signal.
+        p_value: probability that a normal window surprises at least as much in any signal; at least
+            ``LEAST_P_VALUE``.
         evidence: what carries the bits, heaviest first, at most ``MAX_EVIDENCE`` items of each
             signal, so that a burst of n-grams hides no program; empty where there is no anomaly.
     """

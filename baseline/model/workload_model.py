@@ -12,7 +12,7 @@ from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
 from baseline.model.ngrams import NgramModel
 from baseline.model.novelty import Floats
-from baseline.model.score import MAX_EVIDENCE, Evidence, Item, Score, signal_of
+from baseline.model.score import LEAST_P_VALUE, MAX_EVIDENCE, Evidence, Item, Score, signal_of
 from baseline.model.signal_model import SignalModel, Surprise
 from baseline.syscalls import ARCHITECTURE
 from baseline.window import Ledger, Signal, Window, total
@@ -185,7 +185,7 @@ class WorkloadModel:
             bits=bits[deciding],
             threshold=self.thresholds[deciding],
             by_signal=bits,
-            p_value=min(1.0, p_value * len(self.signals)),
+            p_value=min(1.0, max(p_value * len(self.signals), LEAST_P_VALUE)),
             evidence=(),
         )
         return replace(score, evidence=self._explain(surprises)) if score.is_anomaly else score

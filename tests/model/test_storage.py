@@ -143,7 +143,7 @@ def test_columns_and_names_explain_themselves(folder: Path) -> None:
         assert schema.metadata[b"architecture"] == ARCHITECTURE.encode()
 
 
-NAMES = ["web", "shop/web/nginx", "..", ".hidden", "a b%2F", "ünï", "x" * 60]
+NAMES = ["web", "shop/web/nginx", "..", ".hidden", "a b%2F", "ünï", "長" * 99, "x" * 999, "x" * 998]
 
 
 def test_a_folder_of_models(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from synthetic_service import (
 )
 
 from baseline.errors import ModelError
-from baseline.model.score import MAX_EVIDENCE
+from baseline.model.score import LEAST_P_VALUE, MAX_EVIDENCE
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Connection, Execution, Ledger, NgramCounts, Signal, Tally, Window
 
@@ -49,7 +49,7 @@ def test_ten_more_minutes_of_the_same_raise_no_alert(
 def test_a_shell_is_flagged_by_every_signal(model: WorkloadModel, day: list[Window]) -> None:
     score = model.score(intruded(day[700]))
     assert score.is_anomaly
-    assert score.p_value < 1e-9
+    assert score.p_value == LEAST_P_VALUE
     assert all(score.by_signal[signal] >= model.thresholds[signal] for signal in Signal)
     said = {e.description: e.nearest for e in score.evidence}
     assert said["/usr/bin/nginx > /usr/bin/dash (uid 33)"] == "/usr/bin/nginx starts nothing"
