@@ -30,7 +30,7 @@
 #define IMAGE_PATH_CUT 2
 #define IMAGE_DETACHED 4	/* the file is in no directory tree: one in memory */
 
-#define CGROUP_PATH_SIZE 256
+#define CGROUP_PATH_SIZE 512
 #define COMM_SIZE 16
 
 #define DIRECTION_IN 0

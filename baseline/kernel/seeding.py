@@ -6,6 +6,7 @@ if it had been watched from its start.
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import numpy as np
 from baseline.kernel import layout
 from baseline.kernel.collector import Collector
 from baseline.kernel.images import hash_image, running_image
+from baseline.workloads.cgroups import cgroup_id
 
 _PROC = Path("/proc")
 
 
 def seed(collector: Collector, cgroup: Path, group: int) -> None:
-    """Give every process of a cgroup's subtree its lineage, unless it has one already."""
+    """Give every process that a cgroup counts for its lineage, unless it has one already."""
     seeder = _Seeder(collector, group)
     before = -1
     # A process may start another while we read: read again until nothing is new.
@@ -27,11 +29,25 @@ def seed(collector: Collector, cgroup: Path, group: int) -> None:
         before = len(seeder.lineages)
         members = {
             int(line)
-            for procs in [cgroup / "cgroup.procs", *cgroup.rglob("cgroup.procs")]
-            for line in _lines(procs)
+            for folder in _subtree(collector, cgroup)
+            for line in _lines(folder / "cgroup.procs")
         }
         for pid in sorted(members):
             seeder.lineage(pid, members)
+
+
+def _subtree(collector: Collector, cgroup: Path) -> Iterator[Path]:
+    """The cgroup and those below it, but for what is tracked by itself."""
+    for folder, below, _ in os.walk(cgroup):
+        yield Path(folder)
+        below[:] = [name for name in below if not _is_tracked(collector, Path(folder, name))]
+
+
+def _is_tracked(collector: Collector, folder: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # the cgroup is gone
+        key = cgroup_id(folder).to_bytes(8, "little")
+        return collector.maps["tracked"].lookup(key) is not None
+    return False
 
 
 def _lines(path: Path) -> list[str]:

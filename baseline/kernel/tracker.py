@@ -62,6 +62,7 @@ class Tracker:
         self._mount = selectors[0].mount
         self._say = say
         self._known: set[int] = set()  # cgroup ids, also those of others
+        self._left_out: set[int] = set()  # cgroup ids for which there is no group number
         self._exhausted = 0
         self._crowded = False
         self.groups: dict[int, Tracked] = {}
@@ -74,7 +75,9 @@ class Tracker:
                 with contextlib.suppress(FileNotFoundError):  # gone since it was listed
                     self._track(path)
         self.notice()
-        exhausted = int(self._collector.control["groups_exhausted"][0])
+        # The kernel counts those that appear, also if they are gone before we look.
+        by_kernel = int(self._collector.control["groups_exhausted"][0])
+        exhausted = max(by_kernel, len(self._left_out))
         if exhausted > self._exhausted:
             self._exhausted = exhausted
             self._say(f"{exhausted} cgroups are not counted: all group numbers are taken")
@@ -141,7 +144,7 @@ class Tracker:
         """Give a cgroup a group of its own; ``None`` where no number is left."""
         group = self._maps["free_groups"].pop()
         if group is None:
-            self._collector.control["groups_exhausted"] += 1
+            self._left_out.add(int.from_bytes(key, "little"))
             return None
         try:
             self._maps["tracked"].insert(key, group)

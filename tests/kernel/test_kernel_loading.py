@@ -55,6 +55,7 @@ def test_the_last_command_takes_the_program_away(
 ) -> None:
     first, second = command(cgroup.path, keep=False), command(cgroup.path, keep=False)
     first.end()
+    assert PIN.exists()
     run_known(cgroup)
     assert second.read() == {cgroup.path: [1011, 1, 0]}
     second.end()

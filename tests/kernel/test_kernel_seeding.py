@@ -170,13 +170,15 @@ def test_a_lineage_begins_with_the_oldest_that_still_runs(
     assert started(watching.window(cgroup)) == {lineage([program, TRUE]): 1}
 
 
-def test_a_lineage_of_an_outer_workload_is_replaced(
-    cgroup: Cgroup, watch: Callable[..., Watch]
+@pytest.mark.parametrize("order", [("outer", "inner"), ("inner", "outer")])
+@pytest.mark.usefixtures("unloaded")
+def test_a_lineage_belongs_to_the_nearest_workload(
+    cgroup: Cgroup, watch: Callable[..., Watch], order: tuple[str, str]
 ) -> None:
-    outer, inner = cgroup, cgroup.child("inner")
+    paths = {"outer": cgroup.path, "inner": f"{cgroup.path}/inner"}
+    inner = cgroup.child("inner")
     program = cgroup.programs["calls"]
-    watch(outer.path)
     process = inner.start_waiting(SHELL, "-c", f"{program} say wait fork exec {TRUE}; :")
-    watching = watch(inner.path)
+    watching = watch(*(paths[name] for name in order))
     release(process)
     assert started(watching.window(inner)) == {lineage([SHELL, program, TRUE]): 1}

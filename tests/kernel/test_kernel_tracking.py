@@ -7,7 +7,7 @@ from expected import ending_in, histories, known_run, lineage, ngrams, started
 from watching import Cgroup, OtherCommand, Watch, release
 
 from baseline.kernel.bpf_syscall import BpfMap
-from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
+from baseline.kernel.program import MAX_GROUPS, PIN_ROOT, Settings, fingerprint
 from baseline.workloads.cgroups import cgroup_id
 
 pytestmark = pytest.mark.kernel
@@ -74,6 +74,39 @@ def test_cgroups_that_live_for_an_instant(cgroup: Cgroup, watch: Callable[..., W
         watching.windows.clear()
     assert len([line for line in watching.said if line.endswith("has ended")]) == 33
     assert watching.replicas() == {stays.path}
+
+
+def test_a_long_path(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
+    """As deep as pods of a Kubernetes node that is a container itself."""
+    deep = cgroup.child("docker-" + "a" * 64).child("kubelet-kubepods-burstable.slice")
+    deep = deep.child("kubelet-kubepods-burstable-pod" + "b" * 36 + ".slice")
+    deep = deep.child("p" * 64)
+    stays = cgroup.child("stays")
+    watching = watch(f"{deep.path}/*", stays.path)
+    container = deep.child("cri-containerd-" + "c" * 64 + ".scope")
+    assert len(container.path) > 300
+    run_known(container)
+    container.folder.rmdir()
+    assert ngrams(watching.window(container)) == KNOWN
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_more_cgroups_than_group_numbers(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
+    folders = [cgroup.folder / f"c{number:04}" for number in range(MAX_GROUPS + 7)]
+    for folder in folders[:11]:
+        folder.mkdir()
+    watching = watch(f"{cgroup.path}/*")
+    for folder in folders[11:]:
+        folder.mkdir()
+    for _ in range(3):
+        watching.read()
+    numbers = MAX_GROUPS - 1  # 0 is none
+    left_out = [line for line in watching.said if "are not counted" in line]
+    assert left_out == ["8 cgroups are not counted: all group numbers are taken"]
+    assert len(watching.replicas()) == numbers
+    last = Cgroup(f"{cgroup.path}/c{numbers - 1:04}", cgroup.programs)
+    run_known(last)
+    assert ngrams(watching.window(last)) == KNOWN
 
 
 def test_parents_come_and_go_without_end(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
@@ -151,11 +184,15 @@ def test_a_subtree_belongs_to_its_nearest_tracked_cgroup(
 
 
 @pytest.mark.usefixtures("unloaded")
-def test_tracking_a_process_that_runs(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
-    process = cgroup.start_waiting("calls", "110:7", "say", "wait", "102:11")
-    watching = watch(cgroup.path)
+def test_tracking_a_process_that_was_let_alone_so_far(
+    cgroup: Cgroup, watch: Callable[..., Watch]
+) -> None:
+    other, later = cgroup.child("other"), cgroup.child("later")
+    watch(other.path)
+    process = later.start_waiting("calls", "110:7", "say", "wait", "102:11")
+    watching = watch(later.path)
     release(process)
-    assert ngrams(watching.window(cgroup)) == histories(["getuid"] * 11 + ["exit_group"])
+    assert ngrams(watching.window(later)) == histories(["getuid"] * 11 + ["exit_group"])
 
 
 def test_a_name_of_its_own(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:

@@ -44,6 +44,7 @@ CONSTANTS = {
     "IMAGE_UNLINKED": layout.IMAGE_UNLINKED,
     "IMAGE_PATH_CUT": layout.IMAGE_PATH_CUT,
     "IMAGE_DETACHED": layout.IMAGE_DETACHED,
+    "CGROUP_PATH_SIZE": layout.CGROUP_PATH_SIZE,
     "COMM_SIZE": layout.COMM_SIZE,
     "DIRECTION_IN": layout.DIRECTIONS.index("in"),
     "DIRECTION_OUT": layout.DIRECTIONS.index("out"),
@@ -51,7 +52,7 @@ CONSTANTS = {
     "EVENT_EXECUTION": layout.EVENT_EXECUTION,
     "EVENT_CONNECTION": layout.EVENT_CONNECTION,
 }
-"""Constant -> its value in Python.  How long a cgroup's path may be, its map says."""
+"""Constant -> its value in Python."""
 
 
 def layout_claims(struct: str, dtype: np.dtype[np.void]) -> list[str]:
@@ -70,7 +71,7 @@ def test_everything_is_compared() -> None:
     structs = set(re.findall(r"^struct (\w+) \{", HEADER, re.MULTILINE))
     assert structs == {*STRUCTS, "event", "cgroup_path"}
     constants = re.findall(r"^(?:#define |\t)([A-Z][A-Z_]+)(?: =)? ", HEADER, re.MULTILINE)
-    assert set(constants) == {*CONSTANTS, "CGROUP_PATH_SIZE"}
+    assert set(constants) == set(CONSTANTS)
 
 
 @pytest.mark.parametrize("struct", STRUCTS)

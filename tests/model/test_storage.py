@@ -51,10 +51,18 @@ def learned(workload: str = "web") -> WorkloadModel:
     return WorkloadModel.fit(renamed, ARCHITECTURE)
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model on disk that no test changes."""
+    path = tmp_path_factory.mktemp("sound") / "model"
+    save_model(learned(), path)
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    save_model(learned(), tmp_path / "model")
-    return tmp_path / "model"
+def folder(sound: Path, tmp_path: Path) -> Path:
+    """A model on disk to change."""
+    return shutil.copytree(sound, tmp_path / "model")
 
 
 def rewrite_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -93,7 +101,7 @@ def first(value: Any) -> Callable[[pa.ChunkedArray], Any]:  # noqa: ANN401 - of 
 
 
 @given(windows=st.lists(small_windows, min_size=1, max_size=4), new=small_windows)
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_what_is_read_is_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, windows: list[Window], new: Window
 ) -> None:

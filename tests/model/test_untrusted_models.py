@@ -102,7 +102,7 @@ def use_or_refuse(path: Path) -> WorkloadModel | None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_flipped_bit_is_refused_or_means_nothing(sound: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([MANIFEST] * 3 + [f"{table}.parquet" for table in TABLES]))
     content = bytearray((sound / name).read_bytes())
@@ -123,7 +123,7 @@ json_values = st.recursive(
 
 
 @given(st.data(), json_values)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_manifest_is_refused_or_usable(sound: Path, data: st.DataObject, value: object) -> None:
     place: Any = json.loads((sound / MANIFEST).read_text())
     keys: list[str] = []
@@ -136,7 +136,7 @@ def test_any_manifest_is_refused_or_usable(sound: Path, data: st.DataObject, val
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_parquet_is_refused_or_usable(sound: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(TABLES)) + ".parquet"
     content = bytearray((sound / name).read_bytes())
@@ -148,7 +148,7 @@ def test_any_parquet_is_refused_or_usable(sound: Path, data: st.DataObject) -> N
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_cell_is_refused_or_usable(sound: Path, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(TABLES))
     written = pq.read_table(sound / f"{table}.parquet")

@@ -207,7 +207,7 @@ distinct_windows = st.lists(
 
 
 @given(windows=distinct_windows, new=small_windows, data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_neither_order_nor_company_matters(
     windows: list[Window], new: Window, data: st.DataObject
 ) -> None:
