@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from baseline.alerts.alert import Alert, iso_time
-from baseline.alerts.printable import printable
 from baseline.model.score import LEAST_P_VALUE, Evidence
+from baseline.printable import printable
 from baseline.window import Image, Signal
 
 EVIDENCE_SHOWN = 5

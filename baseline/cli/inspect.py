@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from baseline.alerts.printable import printable
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import say
 from baseline.errors import UsageError
 from baseline.model.inspection import describe
 from baseline.model.storage import load_models
+from baseline.printable import printable
 
 
 @click.command(

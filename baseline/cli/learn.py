@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from baseline.alerts.printable import printable
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import NewRecording, require_output
 from baseline.cli.progress import ProgressBar, counted, say
@@ -18,6 +17,7 @@ from baseline.cli.stopping import StopSignals
 from baseline.errors import UsageError
 from baseline.model.storage import require_no_models, save_models
 from baseline.model.workload_model import BUDGET_PER_WEEK, WorkloadModel
+from baseline.printable import printable
 from baseline.recordings.format import HEADER_FILE
 from baseline.window import Signal, Window
 

@@ -18,9 +18,9 @@ from typing import NoReturn
 import click
 
 from baseline import __version__
-from baseline.alerts.printable import printable
 from baseline.cli.settings import Settings, name_environment_variables
 from baseline.errors import BaselineError
+from baseline.printable import printable
 
 COMMANDS = {
     "learn": "Learn what each workload normally does.",

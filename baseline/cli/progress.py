@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from baseline.alerts.printable import printable
+from baseline.printable import printable
 
 
 def say(message: str) -> None:

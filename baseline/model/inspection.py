@@ -11,6 +11,7 @@ from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
 from baseline.model.ngrams import NgramModel
 from baseline.model.workload_model import BUDGET_PER_WEEK, WorkloadModel
+from baseline.printable import printable
 from baseline.syscalls import symbol_name, unpack
 from baseline.window import Signal
 
@@ -29,8 +30,7 @@ def describe(model: WorkloadModel) -> str:
 
 
 def _fitted(line: str) -> str:
-    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-    return set_cell_size(printable, _WIDTH).rstrip()
+    return set_cell_size(printable(line), _WIDTH).rstrip()
 
 
 def _lines(model: WorkloadModel) -> Iterator[str]:

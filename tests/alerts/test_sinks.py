@@ -7,9 +7,9 @@ import pytest
 
 from baseline.alerts.alert import Alert
 from baseline.alerts.json_lines import JsonLinesSink
-from baseline.alerts.printable import printable
 from baseline.alerts.text import TextSink
 from baseline.model.score import Evidence, Score
+from baseline.printable import printable
 from baseline.sighting import Process
 from baseline.window import Connection, Execution, Image, Signal
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from running import BASELINE, ENVIRONMENT, run
 
-from baseline.kernel.doctor import examine
 from baseline.recordings import Recording
 from baseline.workloads.cgroups import cgroup2_mount
 
@@ -30,15 +29,6 @@ while True:
     os.getppid()
     time.sleep(0.001)
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _kernel() -> None:
-    obstacles = "; ".join(f"{c.name}: {c.detail}. {c.fix}" for c in examine() if not c.ok)
-    if obstacles and os.environ.get("BASELINE_REQUIRE_KERNEL") == "1":
-        pytest.fail(obstacles, pytrace=False)
-    if obstacles:
-        pytest.skip(obstacles)
 
 
 @pytest.fixture(scope="module")
