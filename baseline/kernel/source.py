@@ -89,7 +89,8 @@ class KernelSource:
                 self._tracker.notice()
                 seconds = time.monotonic() - left.time
                 self._gap = self._windows(seconds)
-                self._say(f"Reading on from where a command stopped {seconds:.0f} s ago")
+                if self._gap:
+                    self._say(f"Reading on from where a command stopped {seconds:.0f} s ago")
             self._tracker.refresh()
             for selector in self._selectors:
                 if not selector.existing():

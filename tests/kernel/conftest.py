@@ -87,8 +87,10 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def unloaded() -> None:
-    """No program in the kernel when the test begins, so that all tables are empty."""
+def unloaded() -> Iterator[None]:
+    """No program in the kernel when the test begins, so that all tables are empty, nor after it."""
+    unload()
+    yield
     unload()
 
 

@@ -9,7 +9,7 @@ import pytest
 from expected import known_run, lineage, ngrams, peers, started
 from watching import Cgroup, Watch, Watched, release
 
-from baseline.kernel.program import Settings
+from baseline.kernel.program import MAX_GROUPS, Settings
 from baseline.syscalls import symbol_name
 from baseline.window import Tally
 
@@ -128,3 +128,22 @@ def test_more_running_processes_than_room(cgroup: Cgroup, watch: Callable[..., W
     for process in processes:
         release(process)
     assert ngrams(watching.window(cgroup))[("getppid",) * 6] == 7 * 2
+
+
+@pytest.mark.parametrize("settings", [Settings()], ids=["groups"])
+def test_more_cgroups_than_group_numbers(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
+    folders = [cgroup.folder / f"c{number:04}" for number in range(MAX_GROUPS + 7)]
+    for folder in folders[:11]:
+        folder.mkdir()
+    watching = watch(f"{cgroup.path}/*")
+    for folder in folders[11:]:
+        folder.mkdir()
+    for _ in range(3):
+        watching.read()
+    numbers = MAX_GROUPS - 1  # 0 is none
+    left_out = [line for line in watching.said if "are not counted" in line]
+    assert left_out == ["8 cgroups are not counted: all group numbers are taken"]
+    assert len(watching.replicas()) == numbers
+    last = Cgroup(f"{cgroup.path}/c{numbers - 1:04}", cgroup.programs)
+    last.run("calls", "110:7")
+    assert ngrams(watching.window(last)) == known_run(["getppid"] * 7)

@@ -7,7 +7,7 @@ from expected import ending_in, histories, known_run, lineage, ngrams, started
 from watching import Cgroup, OtherCommand, Watch, release
 
 from baseline.kernel.bpf_syscall import BpfMap
-from baseline.kernel.program import MAX_GROUPS, PIN_ROOT, Settings, fingerprint
+from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
 from baseline.workloads.cgroups import cgroup_id
 
 pytestmark = pytest.mark.kernel
@@ -88,25 +88,6 @@ def test_a_long_path(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
     run_known(container)
     container.folder.rmdir()
     assert ngrams(watching.window(container)) == KNOWN
-
-
-@pytest.mark.usefixtures("unloaded")
-def test_more_cgroups_than_group_numbers(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
-    folders = [cgroup.folder / f"c{number:04}" for number in range(MAX_GROUPS + 7)]
-    for folder in folders[:11]:
-        folder.mkdir()
-    watching = watch(f"{cgroup.path}/*")
-    for folder in folders[11:]:
-        folder.mkdir()
-    for _ in range(3):
-        watching.read()
-    numbers = MAX_GROUPS - 1  # 0 is none
-    left_out = [line for line in watching.said if "are not counted" in line]
-    assert left_out == ["8 cgroups are not counted: all group numbers are taken"]
-    assert len(watching.replicas()) == numbers
-    last = Cgroup(f"{cgroup.path}/c{numbers - 1:04}", cgroup.programs)
-    run_known(last)
-    assert ngrams(watching.window(last)) == KNOWN
 
 
 def test_parents_come_and_go_without_end(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
