@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from baseline.errors import BaselineError
@@ -50,12 +49,7 @@ class OwnCgroup:
         """Run a program inside to its end, however it ends."""
         self.start(arguments, **options).wait()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         deadline = time.monotonic() + _SECONDS_TO_END
         while (processes := self._processes()) and time.monotonic() < deadline:
             for process in processes:

@@ -10,8 +10,6 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from baseline.durable import output_error
 
@@ -48,7 +46,7 @@ class EventsLock:
 
 
 class Agent:
-    """This process, registered as a user of the program while the context lasts.
+    """This process, as a user of the program.
 
     Args:
         globs: what it tracks, as paths with wildcards below the cgroup2 mount.
@@ -61,7 +59,12 @@ class Agent:
         self._path = self._directory / str(os.getpid())
         self._descriptor = -1
 
-    def __enter__(self) -> Self:
+    def register(self) -> None:
+        """Let the others know of us, until :meth:`leave` or the end of the process.
+
+        Raises:
+            OutputError: the run directory cannot be written.
+        """
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -69,14 +72,9 @@ class Agent:
         except OSError as cause:
             raise output_error(self._path, cause) from cause
         _try_lock(self._descriptor)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def leave(self) -> None:
+        """We are no user any more."""
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -86,17 +85,12 @@ class Collector:
             if self._keep:
                 (PIN_ROOT / _KEEP).mkdir(exist_ok=True)
             self._open()
-            self._agent.__enter__()
+            self._agent.register()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with setup_lock():
-            self._agent.__exit__(kind, error, traceback)
+            self._agent.leave()
             if not Agent.others() and not self.kept:
                 remove_pins()
         for descriptor in self._links:

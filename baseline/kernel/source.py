@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 from baseline.errors import UsageError
@@ -98,15 +97,10 @@ class KernelSource:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._events and not self._collector.kept:
             forget_position()
-        self._stack.__exit__(kind, error, traceback)
+        self._stack.close()
 
     def observations(
         self, duration: float | None = None, stop: Callable[[], bool] = lambda: False
