@@ -122,7 +122,9 @@ def run() -> NoReturn:
             # A terminal that lacks a character must not end a watch.
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(exit_code(sys.argv[1:]))
+    code = exit_code(sys.argv[1:])
+    _drop_unwritable_output()
+    sys.exit(code)
 
 
 def exit_code(arguments: Sequence[str]) -> int:
@@ -143,6 +145,14 @@ def exit_code(arguments: Sequence[str]) -> int:
             "for the traceback and report it."
         )
         return 1
+
+
+def _drop_unwritable_output() -> None:
+    """Keep Python from trying once more at its end, with another message and exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(message: str) -> None:

@@ -12,7 +12,7 @@ Generated from the help texts by `make docs`.
 
 def commands_reference() -> str:
     """Markdown with the help of ``baseline`` and of each command, 80 columns wide."""
-    group = click.Context(main, info_name="baseline", terminal_width=80)
+    group = main.make_context("baseline", [], resilient_parsing=True, terminal_width=80)
     parts = [_HEAD, _section("baseline", main.get_help(group))]
     for name in COMMANDS:
         command = main.get_command(group, name)

@@ -131,11 +131,14 @@ class KernelSource:
         began = opened = time.monotonic()
         ends = began + duration if duration is not None else float("inf")
         ticks = 0
-        while not stop() and opened < ends:
+        is_last = False
+        while not is_last:
             ticks += 1
             due = min(began + ticks * self._interval, ends)
             while (now := time.monotonic()) < due and not stop():
                 yield from self._wait(min(due - now, _LONGEST_WAIT))
+            # Asked before the last reading, which then holds all that was done by now.
+            is_last = stop() or time.monotonic() >= ends
             closed = time.monotonic()
             yield from self._windows(closed - opened)
             self._keep_position()

@@ -44,7 +44,7 @@ LISTEN = """if True:
         if address == "::":
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         server.bind((address, 0))
-        server.listen(8)
+        server.listen(2000)
         print(server.getsockname()[1], flush=True)
         for _ in range(int(count)):
             server.accept()[0].close()"""

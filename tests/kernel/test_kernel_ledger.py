@@ -50,3 +50,16 @@ def test_every_window_adds_up_under_load(cgroup: Cgroup, watch: Callable[..., Wa
     assert peers(whole(connecting)) == {
         f"udp out to 127.0.0.1:{port}": processors for port in range(1, PORTS + 1)
     }
+
+
+def test_what_is_done_while_windows_are_taken_is_in_the_last(
+    cgroup: Cgroup, watch: Callable[..., Watch]
+) -> None:
+    watching = watch(cgroup.path, interval=0.03)
+    windows: list[Window] = []
+    for seen in watching.source.observations(stop=lambda: bool(windows)):
+        if isinstance(seen, Window):
+            windows.append(seen)
+            if len(windows) == 1:
+                cgroup.run("calls", "110:1009")
+    assert ngrams(total(windows)) == known_run(["getppid"] * 1009)

@@ -43,7 +43,7 @@ class Cgroup:
         return child
 
     def start(
-        self, program: str | Path, *arguments: object, how: str = "join", pipes: bool = False
+        self, program: object, *arguments: object, how: str = "join", pipes: bool = False
     ) -> subprocess.Popen[bytes]:
         """Start a program inside, whose execve is the first call in here.
 
@@ -54,7 +54,7 @@ class Cgroup:
             pipes: connect its stdin and stdout.
         """
         ends = subprocess.PIPE if pipes else None
-        path = self.programs.get(str(program), program)
+        path = str(self.programs.get(str(program), program))
         process = subprocess.Popen(
             [self.programs["enter"], how, self.folder, path, *map(str, arguments)],
             stdin=ends or subprocess.DEVNULL,
@@ -63,22 +63,22 @@ class Cgroup:
         self.processes.append(process)
         return process
 
-    def run(self, program: str | Path, *arguments: object, how: str = "join") -> None:
+    def run(self, program: object, *arguments: object, how: str = "join") -> None:
         """Run a program inside to its end, which must be a good one."""
         assert self.start(program, *arguments, how=how).wait() == 0
 
-    def output(self, program: str | Path, *arguments: object) -> str:
+    def output(self, program: object, *arguments: object) -> str:
         """The same, and what it wrote to stdout."""
         return finish(self.start(program, *arguments, pipes=True))
 
-    def start_saying(self, program: str | Path, *arguments: object) -> subprocess.Popen[bytes]:
+    def start_saying(self, program: object, *arguments: object) -> subprocess.Popen[bytes]:
         """Start a program that writes a byte once it is ready and then reads one."""
         process = self.start(program, *arguments, pipes=True)
         assert process.stdout
         assert process.stdout.read(1)
         return process
 
-    def start_waiting(self, program: str | Path, *arguments: object) -> subprocess.Popen[bytes]:
+    def start_waiting(self, program: object, *arguments: object) -> subprocess.Popen[bytes]:
         """The same, asleep in that read."""
         process = self.start_saying(program, *arguments)
         while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
