@@ -10,7 +10,7 @@ from baseline.kernel.unloading import unload
 def command() -> None:
     """Remove everything that a crash, or --keep, left in the kernel.
 
-    Counts that were not read yet are lost. Commands that are running end with an error.
+    Counts that were not read yet are lost; commands that are running go on counting to their end.
     """
     done = unload()
     for line in done:

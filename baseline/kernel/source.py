@@ -14,6 +14,7 @@ from baseline.kernel.images import Images
 from baseline.kernel.position import forget_position, load_position, save_position
 from baseline.kernel.program import Settings
 from baseline.kernel.ring_buffer import RingBuffer
+from baseline.kernel.shortages import Shortages
 from baseline.kernel.tables import GroupCounts, Tables
 from baseline.kernel.tracker import Tracked, Tracker
 from baseline.sighting import Observation, Sighting
@@ -70,6 +71,7 @@ class KernelSource:
         with ExitStack() as stack:
             self._collector = stack.enter_context(self._collector)
             self._images = Images(self._collector.maps["images"])
+            self._shortages = Shortages(self._collector.control, self._say)
             self._tracker = Tracker(self._collector, self._selectors, self._say)
             lock = EventsLock()
             stack.callback(lock.close)
@@ -143,6 +145,7 @@ class KernelSource:
             yield from self._windows(closed - opened)
             self._keep_position()
             self._tracker.refresh()
+            self._shortages.check()
             opened = closed
             # After a pause (a suspended machine, a slow consumer) do not hurry through what was
             # missed: one long window holds it.

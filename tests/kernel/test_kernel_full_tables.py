@@ -106,6 +106,7 @@ def test_an_image_without_room_has_no_name(watched: Watched, tmp_path: Path) -> 
         lineage([p0, p1, p2, "unknown"]): 1,
         lineage([p0, p1, p2, "unknown", "unknown"]): 1,
     }
+    assert "2 programs have no name: the table of images is full" in watched.watch.said
 
 
 @pytest.mark.parametrize("settings", [Settings(max_processes=3)], ids=["processes"])
@@ -119,6 +120,7 @@ def test_a_lineage_without_room_begins_anew(watched: Watched, tmp_path: Path) ->
         str(p3): 1,
         str(p4): 1,
     }
+    assert any("processes lost their ancestors" in line for line in watched.watch.said)
 
 
 @pytest.mark.parametrize("settings", [Settings(max_processes=3)], ids=["processes"])
