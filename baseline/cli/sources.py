@@ -125,7 +125,7 @@ def source_options(*, replay: bool = True, pace: bool = False) -> Callable[[Any]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
-        def with_source(**parameters: Any) -> Any:  # noqa: ANN401 - click decides the types
+        def with_source(**parameters: Any) -> Any:
             chosen = {
                 name: parameters.pop(name)
                 for name in SourceOptions.__dataclass_fields__

@@ -35,7 +35,7 @@ class OwnCgroup:
             )
         return self
 
-    def start(self, arguments: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - those of Popen
+    def start(self, arguments: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
         """Start a program inside; its output is thrown away unless ``options`` say otherwise."""
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         # The shell joins and becomes the program, so that nothing of ours runs inside.
@@ -45,7 +45,7 @@ class OwnCgroup:
             **{**quiet, "stderr": subprocess.DEVNULL, "start_new_session": True, **options},
         )
 
-    def run(self, arguments: Sequence[str | Path], **options: Any) -> None:  # noqa: ANN401 - as above
+    def run(self, arguments: Sequence[str | Path], **options: Any) -> None:
         """Run a program inside to its end, however it ends."""
         self.start(arguments, **options).wait()
 

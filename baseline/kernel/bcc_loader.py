@@ -53,7 +53,7 @@ def _captured_stderr() -> Iterator[list[str]]:
             captured.append(file.read().decode(errors="replace"))
 
 
-def _compile(settings: Settings) -> Any:  # noqa: ANN401  # BCC has no types
+def _compile(settings: Settings) -> Any:  # BCC has no types
     os.environ["BCC_KERNEL_SOURCE"] = str(resource_directory("bpf") / "stubs")
     try:
         from bcc import BPF
@@ -84,7 +84,7 @@ def _pin(descriptor: int, path: Path) -> None:
         raise KernelError(f"{path} cannot be pinned: {cause}", "Run `baseline doctor`")
 
 
-def _fill(bpf: Any) -> None:  # noqa: ANN401  # BCC has no types
+def _fill(bpf: Any) -> None:  # BCC has no types
     """What the maps hold before anyone reads them: all group numbers free, a secret hash seed."""
     for group in range(1, MAX_GROUPS):
         bpf["free_groups"].push(ctypes.c_uint32(group))

@@ -62,7 +62,7 @@ class ConnectionModel(HierarchyModel[Connection]):
         return window.connections
 
     @staticmethod
-    def decode(item: Any) -> Connection:  # noqa: ANN401 - JSON
+    def decode(item: Any) -> Connection:
         """A connection from a tuple."""
         connection = Connection(*item)
         if [type(part) for part in connection] != [str, str, str, int]:

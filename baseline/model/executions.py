@@ -49,7 +49,7 @@ class ExecutionModel(HierarchyModel[Execution]):
         return window.executions
 
     @staticmethod
-    def decode(item: Any) -> Execution:  # noqa: ANN401 - JSON
+    def decode(item: Any) -> Execution:
         """An execution from nested tuples."""
         lineage, uid = item
         execution = Execution(

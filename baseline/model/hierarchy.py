@@ -163,7 +163,7 @@ class HierarchyModel(ABC, Generic[Kind]):
 
     @staticmethod
     @abstractmethod
-    def decode(item: Any) -> Kind:  # noqa: ANN401 - JSON
+    def decode(item: Any) -> Kind:
         """An item from nested tuples.
 
         Raises:
@@ -326,7 +326,7 @@ def _encode(key: Hashable) -> str:
     return json.dumps(key, separators=(",", ":"))
 
 
-def _decode(text: str) -> Any:  # noqa: ANN401 - a context or a part
+def _decode(text: str) -> Any:
     if len(text) > _MAX_TEXT:
         raise ValueError("a text is too long")
     value = json.loads(text)
@@ -334,7 +334,7 @@ def _decode(text: str) -> Any:  # noqa: ANN401 - a context or a part
     return _as_tuples(value)
 
 
-def _as_tuples(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _as_tuples(value: Any) -> Any:
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 

@@ -74,19 +74,19 @@ class SignalModel(Protocol):
         """The items of a window that carry bits."""
         ...
 
-    def bits(self, item: Any) -> float:  # noqa: ANN401 - an item of the signal
+    def bits(self, item: Any) -> float:
         """Surprise of one item that occurs."""
         ...
 
-    def knows(self, item: Any) -> bool:  # noqa: ANN401 - as above
+    def knows(self, item: Any) -> bool:
         """Whether the item was seen in training."""
         ...
 
-    def describe(self, item: Any) -> str:  # noqa: ANN401 - as above
+    def describe(self, item: Any) -> str:
         """The item as people write it."""
         ...
 
-    def nearest(self, item: Any) -> str:  # noqa: ANN401 - as above
+    def nearest(self, item: Any) -> str:
         """The nearest normal behaviour, as people write it."""
         ...
 

@@ -46,7 +46,7 @@ def items_of(signal: Signal, window: Window) -> list[Any]:
     return list(window.executions if signal == Signal.EXECUTIONS else window.connections)
 
 
-def item_bits(signal: Signal, training: Sequence[Window], item: Any) -> float:  # noqa: ANN401 - any
+def item_bits(signal: Signal, training: Sequence[Window], item: Any) -> float:
     """Surprise of an item to what these windows teach."""
     seen = [{level for i in items_of(signal, w) for level in LEVELS[signal](i)} for w in training]
     bits = 0.0

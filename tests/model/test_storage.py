@@ -95,7 +95,7 @@ def with_column(name: str, value: Callable[[pa.ChunkedArray], Any]) -> Callable[
     return change
 
 
-def first(value: Any) -> Callable[[pa.ChunkedArray], Any]:  # noqa: ANN401 - of any column
+def first(value: Any) -> Callable[[pa.ChunkedArray], Any]:
     """A column with another first value."""
     return lambda column: [value, *column.to_pylist()[1:]]
 
