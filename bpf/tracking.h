@@ -149,6 +149,7 @@ RAW_TRACEPOINT_PROBE(cgroup_mkdir)
 	return 0;
 }
 
+/* A nursery ends with its cgroup: pods come and go, and the table would fill up. */
 RAW_TRACEPOINT_PROBE(cgroup_rmdir)
 {
 	u64 id = id_of_cgroup((struct cgroup *)ctx->args[0]);
