@@ -61,12 +61,14 @@ class Detector:
 
     Attributes:
         windows, alerts, folded: how many there have been.
+        judged: windows of workloads that have a model.
     """
 
     def __init__(
         self, models: Mapping[str, WorkloadModel], *, repeat_after: float = REPEAT_AFTER
     ) -> None:
         self.windows = 0
+        self.judged = 0
         self.alerts = 0
         self.folded = 0
         self._watched = {name: _Watched(model) for name, model in models.items()}
@@ -84,6 +86,7 @@ class Detector:
             return self._observe_sighting(observation, watched) if watched else None
         self.windows += 1
         if watched:
+            self.judged += 1
             return self._observe_window(observation, watched)
         if observation.workload not in self._without_model:
             _remember(self._without_model, observation.workload, False)

@@ -84,8 +84,10 @@ def _evidence(alert: Alert) -> Table:
         if evidence.nearest:
             what.append(f"\nnormal: {printable(evidence.nearest)}", "green")
         table.add_row(f"{evidence.bits:.1f}", f"{evidence.count:,}", what)
-    if more := [e for e in alert.score.evidence if e not in shown]:
-        table.add_row(f"{sum(e.bits for e in more):.1f}", "", f"in {len(more)} more")
+    items = max(len(alert.unseen), len(alert.score.evidence)) - len(shown)
+    if items > 0:
+        bits = sum(alert.score.by_signal.values()) - sum(e.bits for e in shown)
+        table.add_row(f"{bits:.1f}", "", f"in {items:,} more")
     return table
 
 

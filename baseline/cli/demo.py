@@ -20,6 +20,7 @@ from baseline.resources import resource_directory
 SERVICE = "nginx"
 QUIET_SECONDS = 6
 STEP_SECONDS = 3
+START_SECONDS = 2
 
 
 @click.command("demo", short_help="See it at work on a real nginx.")
@@ -63,11 +64,12 @@ def _live(out: Path, duration: float) -> None:
     with running(SERVICE) as service, service.under_load():
         say(f"{SERVICE} runs in the cgroup {service.cgroup.path} and has clients.")
         selector = f"--cgroup={SERVICE}={service.cgroup.path}"
-        _baseline(
-            "learn", selector, f"--duration={duration:g}s", f"--recording={out / 'recording'}",
-            f"--out={out / 'models'}", "--force",
-        )  # fmt: skip
-        with _watching(selector, f"--models={out / 'models'}"):
+        models = out / "models"
+        _baseline("learn", selector, f"--duration={duration:g}s", f"--out={models}", "--force")
+        with (
+            _in_background("watch", selector, f"--models={models}"),
+            _in_background("record", selector, f"--out={out / 'recording'}", "--force"),
+        ):
             time.sleep(QUIET_SECONDS)
             with service.intrusion() as steps:
                 for step in steps:
@@ -83,9 +85,10 @@ def _on_recordings(out: Path) -> None:
 
 
 def _analyse(out: Path) -> None:
+    """What an analyst looks at: the recording of the intrusion, and what was learned before."""
     recording = out / "recording"
     if not recording.exists():
-        recording = resource_directory("data") / SERVICE / "normal"
+        recording = resource_directory("data") / SERVICE / "intruded"
     _baseline("export", recording, f"--out={out / 'parquet'}", "--force")
     picture = out / "learned.png"
     _baseline("inspect", out / "models" / SERVICE, f"--picture={picture}")
@@ -109,11 +112,12 @@ def _baseline(*arguments: str | Path) -> None:
 
 
 @contextmanager
-def _watching(*arguments: str) -> Iterator[None]:
-    """A watch in the background, its alerts on our stdout."""
-    watch = subprocess.Popen(_command_line(("watch", *arguments)))
+def _in_background(*arguments: str) -> Iterator[None]:
+    """One command of ours that runs while the context lasts, its output on ours."""
+    command = subprocess.Popen(_command_line(arguments))
+    time.sleep(START_SECONDS)  # the first that starts gets the first sights
     try:
         yield
     finally:
-        watch.terminate()
-        watch.wait()
+        command.terminate()
+        command.wait()

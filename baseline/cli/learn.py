@@ -15,6 +15,7 @@ from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import UsageError
+from baseline.model.inspection import MOST_FALSE_ALARMS
 from baseline.model.storage import require_no_models, save_models
 from baseline.model.workload_model import BUDGET_PER_WEEK, WorkloadModel
 from baseline.printable import printable
@@ -55,9 +56,13 @@ def command(source: SourceOptions, out: Path, recording: Path | None, force: boo
     """
     require_output(out, force=force)
     require_no_models(out, force=force)
+    if len({path.resolve() for path in source.recordings}) < len(source.recordings):
+        raise UsageError("A recording is given twice", "Give it once: it would count double")
     if recording:
         if not source.live:
             raise UsageError("--recording means nothing without --cgroup", "Leave it out")
+        if recording.absolute() == out.absolute():
+            raise UsageError("--recording and --out are the same folder", "Give them two names")
         require_output(recording, force=force, marker=HEADER_FILE)
     losses = LossReport(say)
     learned: defaultdict[str, list[Window]] = defaultdict(list)
@@ -89,6 +94,13 @@ def command(source: SourceOptions, out: Path, recording: Path | None, force: boo
     say(f"Wrote {out}: {counted(len(models), 'model')}; {losses.summary()}.")
 
 
+def _rate(per_week: float) -> str:
+    """A rate as exact as it is known."""
+    if per_week > MOST_FALSE_ALARMS:
+        return f"> {MOST_FALSE_ALARMS:,}"
+    return f"{per_week:,.{0 if per_week >= 10 else 1}f}"
+
+
 def _summary(models: Iterable[WorkloadModel]) -> Table:
     """One line for each model: what it was learned from and what to expect of it."""
     table = Table(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
@@ -103,6 +115,6 @@ def _summary(models: Iterable[WorkloadModel]) -> Table:
             f"{training.ledger.ngrams.counted:,}",
             *(f"{model.signals[signal].completeness.items:,}" for signal in Signal),
             f"{training.ledger.lost:,}",
-            f"{model.false_alarms_per_week:,.{0 if model.false_alarms_per_week >= 10 else 1}f}",
+            _rate(model.false_alarms_per_week),
         )
     return table

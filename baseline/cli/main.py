@@ -117,6 +117,10 @@ def main() -> None:
 
 def run() -> NoReturn:
     """Entry point of the ``baseline`` program."""
+    # A stream that was closed before we began is one that nobody reads.
+    nobody = Path(os.devnull)
+    sys.stdout = sys.stdout or nobody.open("w")
+    sys.stderr = sys.stderr or nobody.open("w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that lacks a character must not end a watch.

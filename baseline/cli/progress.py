@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import ClassVar
 
 import click
 from rich.console import Console
@@ -14,7 +15,9 @@ from baseline.printable import printable
 
 def say(message: str) -> None:
     """Tell the user something on stderr; stdout is for data."""
-    click.echo(printable(message), err=True)
+    bar = ProgressBar.shown
+    with bar.hidden() if bar else nullcontext():
+        click.echo(printable(message), err=True)
 
 
 def counted(number: int, noun: str) -> str:
@@ -47,11 +50,16 @@ class ProgressBar:
         )
         self._task: TaskID = self._progress.add_task(doing, total=duration, note="")
 
+    shown: ClassVar["ProgressBar | None"] = None
+    """The bar that is on the terminal now."""
+
     def __enter__(self) -> "ProgressBar":
         self._progress.start()
+        ProgressBar.shown = self
         return self
 
     def __exit__(self, *_: object) -> None:
+        ProgressBar.shown = None
         self._progress.stop()
 
     def advance(self, note: str = "") -> None:

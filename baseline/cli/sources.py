@@ -82,7 +82,8 @@ _LIVE = (
         "--duration",
         type=seconds,
         metavar="TIME",
-        help="Such as 60s, 10m or 1h30m; otherwise to the end, or Ctrl-C.",
+        help="Such as 60s, 10m or 1h30m, from when the first cgroup matches; otherwise to the end, "
+        "or Ctrl-C.",
     ),
     click.option(
         "--interval",

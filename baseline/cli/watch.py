@@ -15,6 +15,7 @@ from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.errors import ModelError
 from baseline.model.storage import load_models, require_architecture
 from baseline.window import Window
 
@@ -89,9 +90,14 @@ def command(
                 progress.advance(f", {counted(detector.alerts, 'alert')}")
             for workload in detector.workloads_without_model():
                 say(f"There is no model of {workload} in {models}: learn it to have it watched.")
+    if detector.windows and not detector.judged:
+        raise ModelError(
+            f"Nothing was judged: {models} has models of {', '.join(sorted(learned))} alone",
+            "Name the workload as it was learned, with --cgroup NAME=GLOB",
+        )
     folded = counted(detector.folded, "anomalous window")
     say(
-        f"Watched {counted(detector.windows, 'window')}: {counted(detector.alerts, 'alert')}"
+        f"Watched {counted(detector.judged, 'window')}: {counted(detector.alerts, 'alert')}"
         + f" ({folded} of nothing but what was reported)" * bool(detector.folded)
         + f"; {losses.summary()}."
     )

@@ -157,10 +157,10 @@ class KernelSource:
             save_position(self._tables.position())
 
     def _windows(self, seconds: float) -> list[Window]:
+        end = time.time_ns()
         ended = self._tracker.ended()
         changes = self._tables.read()
         self._tracker.notice()
-        end = time.time_ns()
         windows = [
             self._window(tracked, changes.get(group, GroupCounts()), end, int(seconds * 1e9))
             for group, tracked in sorted(self._tracker.groups.items())

@@ -15,6 +15,9 @@ from baseline.printable import printable
 from baseline.syscalls import symbol_name, unpack
 from baseline.window import Signal
 
+MOST_FALSE_ALARMS = 1000
+"""In a week; more than that is no estimate, only a sign that learning was far too short."""
+
 _LISTED = 8
 _WIDTH = 79
 _NAMES = {
@@ -77,7 +80,11 @@ def _thresholds(model: WorkloadModel) -> Iterator[str]:
     else:
         yield (
             f"  Too short for the budget of {BUDGET_PER_WEEK:g} false alarm a week: "
-            f"up to {expected:,.0f} may come."
+            + (
+                f"up to {expected:,.0f} may come."
+                if expected <= MOST_FALSE_ALARMS
+                else "learn longer."
+            )
         )
 
 

@@ -96,3 +96,10 @@ def test_options_that_cannot_be_meant(normal: Path, tmp_path: Path) -> None:
         assert message in done.stderr
         assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_and_inputs_that_cannot_be_meant(normal: Path, tmp_path: Path) -> None:
+    twice = run("learn", "--from", normal, "--from", normal, "--out", tmp_path / "models")
+    assert twice.returncode == 2
+    assert twice.stderr.startswith("Error: A recording is given twice.")
+    assert list(tmp_path.iterdir()) == []

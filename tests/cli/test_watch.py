@@ -13,6 +13,8 @@ from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
 
+DATA = Path(__file__).parents[2] / "data"
+
 
 def test_normal_behaviour_raises_no_alert(models: Path, normal: Path) -> None:
     done = run("watch", "--from", normal, "--models", models, "--fail-on", "anomaly")
@@ -186,3 +188,22 @@ sys.exit(",".join(needless & set(sys.modules)))
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.stderr.splitlines()[1:] == [""], done.stderr
+
+
+def test_watching_what_has_no_model_is_an_error(models: Path, tmp_path: Path) -> None:
+    only = load_models(models)
+    name = next(iter(only))
+    save_models([model for model in only.values() if model.workload == name], tmp_path / "one")
+    other = DATA / ("redis" if name != "redis" else "nginx") / "intruded"
+    done = run("watch", "--from", other, "--models", tmp_path / "one", "--fail-on", "anomaly")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: Nothing was judged: ")
+
+
+def test_closed_streams_are_ones_that_nobody_reads(models: Path, intruded: Path) -> None:
+    command = f'"{BASELINE}" watch --from "{intruded}" --models "{models}" --fail-on anomaly >&-'
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
