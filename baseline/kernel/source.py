@@ -83,7 +83,7 @@ class KernelSource:
                 self._events = RingBuffer(events, read_on=left is not None)
                 stack.callback(self._events.close)
             else:
-                self._say("Another command reads first sights: alerts here wait for the window")
+                self._say("Another command takes the first sights: here all comes with the windows")
             self._gap: list[Window] = []
             if left:
                 # Before anything else is tracked: these windows are longer than their successors.
