@@ -5,7 +5,6 @@ everything, and this file says what of it was reported already.  It lies in ``/r
 kernel's tables does not outlive the machine, and is replaced whole after each window.
 """
 
-import contextlib
 import time
 import zipfile
 from collections.abc import Mapping
@@ -34,9 +33,13 @@ class Position(NamedTuple):
 
 
 def save_position(arrays: Arrays) -> None:
-    """Keep what was read up to now; a disk that is full keeps the point before."""
+    """Keep what was read up to now.
+
+    Raises:
+        OSError: it cannot be written; the point before is kept.
+    """
     unfinished = _FILE.with_suffix(".tmp")
-    with contextlib.suppress(OSError), unfinished.open("wb") as file:
+    with unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, time=np.array(time.monotonic()), **arrays)
         file.flush()
         unfinished.replace(_FILE)

@@ -84,6 +84,7 @@ class KernelSource:
                 stack.callback(self._events.close)
             else:
                 self._say("Another command takes the first sights: here all comes with the windows")
+            self._position_is_kept = True
             self._gap: list[Window] = []
             if left:
                 # Before anything else is tracked: these windows are longer than their successors.
@@ -153,8 +154,15 @@ class KernelSource:
 
     def _keep_position(self) -> None:
         """Remember what was read, now that whoever takes the windows has taken them."""
-        if self._events:
+        if not self._events:
+            return
+        try:
             save_position(self._tables.position())
+            self._position_is_kept = True
+        except OSError as error:
+            if self._position_is_kept:
+                self._position_is_kept = False
+                self._say(f"A killed command will leave a gap: {error}")
 
     def _windows(self, seconds: float) -> list[Window]:
         end = time.time_ns()
