@@ -56,14 +56,14 @@ class Postgres(Service):
             cwd=self.folder,
         )
         self.await_port()
-        self._client("pgbench", "--initialize", "--quiet", "--scale=1")
+        self.client("pgbench", "--initialize", "--quiet", "--scale=1")
 
     def work(self, stop: threading.Event) -> None:
         """Turns of two seconds of pgbench: its read-write mix, then reading alone."""
         turn = 0
         while not stop.is_set():
             builtin = ("tpcb-like", "select-only")[turn % 2]
-            self._client(
+            self.client(
                 "pgbench", "--client=2", "--time=2", f"--rate={_RATE}", f"--builtin={builtin}"
             )
             turn += 1
@@ -86,9 +86,10 @@ class Postgres(Service):
 
     def _copy_from(self, command: str) -> None:
         statement = f"CREATE TEMP TABLE output (line text); COPY output FROM PROGRAM '{command}'"
-        self._client("psql", "-c", statement)
+        self.client("psql", "-c", statement)
 
-    def _client(self, program: str, *arguments: str) -> None:
+    def client(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own clients as the superuser, to its end, however it ends."""
         subprocess.run(
             [self._programs / program, *arguments, "postgres"],
             env={

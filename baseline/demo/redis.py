@@ -40,7 +40,7 @@ class Redis(Service):
     def work(self, stop: threading.Event) -> None:
         """One client that stays, and short ones now and then."""
         choose = random.Random(0)  # noqa: S311 - not for secrets
-        with _Client(self.port) as staying:
+        with RedisClient(self.port) as staying:
             while not stop.is_set():
                 key = f"key:{choose.randrange(1000)}"
                 kind = choose.random()
@@ -53,7 +53,7 @@ class Redis(Service):
                 elif kind < 0.95:
                     staying.command("EXPIRE", key, "3")
                 else:
-                    with _Client(self.port) as short:
+                    with RedisClient(self.port) as short:
                         short.command("INFO")
                 time.sleep(_PAUSE * choose.expovariate(1))
 
@@ -77,7 +77,7 @@ class Redis(Service):
     def _write_elsewhere(self) -> None:
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir()
-        with _Client(self.port) as client:
+        with RedisClient(self.port) as client:
             client.command("CONFIG", "SET", "dir", str(elsewhere))
             client.command("CONFIG", "SET", "dbfilename", "authorized_keys")
             client.command("SAVE")
@@ -86,20 +86,38 @@ class Redis(Service):
         self.cgroup.run(["/bin/sh", "-c", command])
 
 
-class _Client:
+class RedisClient:
     """A client that speaks as much of redis's protocol (RESP) as is needed here."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 10)
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        """Connect from a loopback address."""
+        self._socket = socket.create_connection(("127.0.0.1", port), 10, (address, 0))
 
-    def __enter__(self) -> "_Client":
+    def __enter__(self) -> "RedisClient":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._socket.close()
 
     def command(self, *words: str) -> None:
         """Send a command and wait until an answer begins to come."""
-        parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
-        self._socket.sendall(f"*{len(words)}\r\n{parts}".encode())
+        self._socket.sendall(_encoded(words))
         self._socket.recv(65536)
+
+    def pipeline(self, *commands: str) -> None:
+        """Send commands at once, each a line of words, and read all the answers."""
+        self._socket.sendall(b"".join(_encoded(c.split()) for c in (*commands, "ECHO done")))
+        answer = b""
+        while not answer.endswith(b"done\r\n"):
+            if not (more := self._socket.recv(65536)):
+                raise ConnectionError("redis hung up")
+            answer = answer[-6:] + more
+
+
+def _encoded(words: Sequence[str]) -> bytes:
+    parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+    return f"*{len(words)}\r\n{parts}".encode()
