@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -80,6 +82,16 @@ def read_table(path: Path, schema: pa.Schema, error: type[BaselineError], way_ou
         raise error(f"{path} {cause}", way_out) from cause
     except (pa.ArrowException, OSError, ValueError) as cause:
         raise error(f"{path} is damaged", way_out) from cause
+
+
+def as_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """The numbers of a column without nulls, in its own type.
+
+    A column's own ``to_numpy`` imports pandas wherever that is installed, which costs more time and
+    memory than all of ``watch``.
+    """
+    none = np.empty(0, column.type.to_pandas_dtype())
+    return np.concatenate([none, *(np.from_dlpack(chunk) for chunk in column.chunks)])
 
 
 class _UnfitTableError(Exception):

@@ -19,11 +19,16 @@ MAX_LINEAGE = 8
 
 
 class Signal(StrEnum):
-    """What is counted."""
+    """What evidence comes from: the three histograms, and how many of each call there are."""
 
     NGRAMS = "ngrams"
     EXECUTIONS = "executions"
     CONNECTIONS = "connections"
+    CALLS = "calls"
+
+
+HISTOGRAMS = (Signal.NGRAMS, Signal.EXECUTIONS, Signal.CONNECTIONS)
+"""What is counted; the calls are a marginal of the n-grams."""
 
 
 class Image(NamedTuple):

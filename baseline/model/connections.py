@@ -81,7 +81,7 @@ class ConnectionModel(HierarchyModel[Connection]):
         kind = (item.direction, item.protocol)
         return [((*kind, item.port), item.peer or "any peer"), (kind, str(item))]
 
-    def nearest(self, item: Connection) -> str:
+    def nearest(self, item: Connection, window: Window | None) -> str:
         """The usual peers on the same port, else of the same direction."""
         kind = (item.direction, item.protocol)
         if same_port := self.usual.get((*kind, item.port)):

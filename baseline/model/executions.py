@@ -76,7 +76,7 @@ class ExecutionModel(HierarchyModel[Execution]):
             (("program", image), str(item)),
         ]
 
-    def nearest(self, item: Execution) -> str:
+    def nearest(self, item: Execution, window: Window | None) -> str:
         """The usual users, else what else the ancestors start, else the same program elsewhere."""
         *ancestors, image = item.lineage
         if users := self.usual.get(("lineage", *item.lineage)):

@@ -10,13 +10,15 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from baseline.model.novelty import Floats, escape_bits
-from baseline.model.signal_model import Completeness, Surprise
+from baseline.model.score import Seen
+from baseline.model.signal_model import Surprise
+from baseline.model.thinning import MOST_WINDOWS, fewer_appearances, fewer_windows
 from baseline.parquet import described
 from baseline.window import Connection, Execution, Signal, Window
 
@@ -132,24 +134,44 @@ def held_out_bits(
 Kind = TypeVar("Kind", Execution, Connection)
 
 
+class Occurrences(NamedTuple):
+    """How often an item was seen in training, and when.
+
+    Attributes:
+        windows: in which it occurred.
+        times: how often it occurred in them.
+        first, last: start of the first window with it and end of the last, ns since the epoch.
+    """
+
+    windows: int
+    times: int
+    first: int
+    last: int
+
+    def plus(self, other: "Occurrences") -> "Occurrences":
+        """Both together (``+`` of a tuple would append)."""
+        return Occurrences(
+            self.windows + other.windows,
+            self.times + other.times,
+            min(self.first, other.first),
+            max(self.last, other.last),
+        )
+
+
 class HierarchyModel(ABC, Generic[Kind]):
     """The model of a signal whose items stand in a hierarchy; see :class:`SignalModel`.
 
     Args:
         hierarchy: what was seen where.
-        windows: item -> windows of training in which it occurred.
-        counts: item -> how often it occurred in them.
+        items: what was seen, with how often.
     """
 
     signal: ClassVar[Signal]
     schemas: ClassVar[Mapping[str, pa.Schema]]
 
-    def __init__(
-        self, hierarchy: Hierarchy, windows: Mapping[Kind, int], counts: Mapping[Kind, int]
-    ) -> None:
+    def __init__(self, hierarchy: Hierarchy, occurrences: Mapping[Kind, Occurrences]) -> None:
         self._hierarchy = hierarchy
-        self.windows: Mapping[Kind, int] = windows
-        self.counts: Mapping[Kind, int] = counts
+        self.occurrences: Mapping[Kind, Occurrences] = occurrences
 
     @staticmethod
     @abstractmethod
@@ -179,9 +201,9 @@ class HierarchyModel(ABC, Generic[Kind]):
     def usual(self) -> Mapping[Hashable, str]:
         """Habit -> the most common of what was seen of it, with shares."""
         examples: defaultdict[Hashable, Counter[str]] = defaultdict(Counter)
-        for item, count in self.counts.items():
+        for item, seen in self.occurrences.items():
             for habit, name in self.habits(item):
-                examples[habit][name] += count
+                examples[habit][name] += seen.times
         return {habit: _most_common(names) for habit, names in examples.items()}
 
     @abstractmethod
@@ -189,7 +211,7 @@ class HierarchyModel(ABC, Generic[Kind]):
         """The item as people write it."""
 
     @abstractmethod
-    def nearest(self, item: Kind) -> str:
+    def nearest(self, item: Kind, window: Window | None) -> str:
         """The nearest normal behaviour, as people write it."""
 
     @classmethod
@@ -199,20 +221,22 @@ class HierarchyModel(ABC, Generic[Kind]):
         """Learn; see :class:`SignalModel`."""
         histograms = [cls.histogram(window) for window in windows]
         incidence = count_incidence(histograms, blocks, cls.levels)
-        seen: Counter[Kind] = Counter()
-        counts: Counter[Kind] = Counter()
-        for histogram in histograms:
-            seen.update(histogram.keys())
-            counts.update(histogram)
+        occurrences: dict[Kind, Occurrences] = {}
+        for window, histogram in zip(windows, histograms, strict=True):
+            for item, count in histogram.items():
+                end = max(window.start, window.end)  # the clock may be set back
+                seen = Occurrences(1, count, window.start, end)
+                known = occurrences.get(item)
+                occurrences[item] = known.plus(seen) if known else seen
         held_out = held_out_bits(histograms, blocks, cls.levels, incidence)
-        return cls(Hierarchy.of_blocks(incidence), seen, counts), held_out
+        return cls(Hierarchy.of_blocks(incidence), occurrences), held_out
 
     def surprises(self, window: Window) -> list[Surprise]:
         """The items of a window that carry bits."""
         scored = (
             Surprise(item, count, self.bits(item))
             for item, count in self.histogram(window).items()
-            if item not in self.windows
+            if item not in self.occurrences
         )
         return [surprise for surprise in scored if surprise.bits > 0]
 
@@ -222,7 +246,12 @@ class HierarchyModel(ABC, Generic[Kind]):
 
     def knows(self, item: Kind) -> bool:
         """Whether the item was seen in training."""
-        return item in self.windows
+        return item in self.occurrences
+
+    def seen(self, item: Kind) -> Seen | None:
+        """When the item was seen in training."""
+        known = self.occurrences.get(item)
+        return known and Seen(known.first, known.last)
 
     @property
     def wholly_new_bits(self) -> float:
@@ -230,21 +259,69 @@ class HierarchyModel(ABC, Generic[Kind]):
         return self._hierarchy.wholly_new_bits
 
     @property
-    def completeness(self) -> Completeness:
-        """How much was seen."""
-        singletons = sum(1 for seen in self.windows.values() if seen == 1)
-        return Completeness(len(self.windows), singletons, self._hierarchy.incidence[()][None])
+    def items(self) -> int:
+        """Distinct items seen."""
+        return len(self.occurrences)
+
+    @property
+    def windows(self) -> int:
+        """Windows of training."""
+        return self._hierarchy.incidence[()][None]
+
+    @classmethod
+    def merged(cls, models: Sequence[Self]) -> Self:
+        """Of what all of them learned; they share no window."""
+        incidence: defaultdict[Context, Counter[Part | None]] = defaultdict(Counter)
+        occurrences: dict[Kind, Occurrences] = {}
+        for model in models:
+            for context, parts in model._hierarchy.incidence.items():
+                incidence[context].update(parts)
+            for item, seen in model.occurrences.items():
+                known = occurrences.get(item)
+                occurrences[item] = known.plus(seen) if known else seen
+        return cls(Hierarchy(dict(incidence)), occurrences)
+
+    def discounted(self, factor: float, most: int = MOST_WINDOWS) -> Self:
+        """The same, learned from fewer windows, of any context at most so many."""
+        incidence = {
+            context: _fewer(parts, factor, most)
+            for context, parts in self._hierarchy.incidence.items()
+        }
+        occurrences: dict[Kind, Occurrences] = {}
+        for item, seen in self.occurrences.items():
+            windows = int(fewer_windows(np.array(seen.windows), factor, most))
+            times = max(math.ceil(seen.times * factor), windows)
+            occurrences[item] = seen._replace(windows=windows, times=times)
+        return type(self)(Hierarchy(incidence), occurrences)
+
+    def capped(self, most: int) -> Self:
+        """The same with nothing seen in more windows than this."""
+        incidence = {
+            context: {part: min(seen, most) for part, seen in parts.items()}
+            for context, parts in self._hierarchy.incidence.items()
+        }
+        occurrences = {
+            item: seen._replace(windows=min(seen.windows, most))
+            for item, seen in self.occurrences.items()
+        }
+        return type(self)(Hierarchy(incidence), occurrences)
+
+    def _item_rows(self) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        for item in sorted(self.occurrences):
+            windows, times, first, last = self.occurrences[item]
+            rows.append((_encode(item), windows, times, first, last))
+        return rows
 
     def tables(self) -> dict[str, pa.Table]:
         """The model as tables of ``schemas``."""
-        items = sorted(self.windows)
         incidence = sorted(
-            (_encode(context), _encode(part), seen)
+            (_encode(context), _encode(part), windows)
             for context, parts in self._hierarchy.incidence.items()
-            for part, seen in parts.items()
+            for part, windows in parts.items()
         )
         rows: dict[str, Sequence[tuple[Any, ...]]] = {
-            self.signal: [(_encode(i), self.windows[i], self.counts[i]) for i in items],
+            self.signal: self._item_rows(),
             f"{self.signal}_contexts": incidence,
         }
         return {
@@ -264,11 +341,15 @@ class HierarchyModel(ABC, Generic[Kind]):
         """
         if len(tables[cls.signal]) > MAX_ITEMS:
             raise ValueError(f"more than {MAX_ITEMS:,} items")
-        items = [(cls.decode(_decode(i)), w, n) for i, w, n in _rows(tables[cls.signal])]
-        if len({item for item, _, _ in items}) != len(items):
+        rows = [
+            (cls.decode(_decode(text)), Occurrences(*numbers))
+            for text, *numbers in _rows(tables[cls.signal])
+        ]
+        items = dict(rows)
+        if len(items) != len(rows):
             raise ValueError("an item stands twice")
         missing: set[tuple[Context, Part | None]] = {((), None)}
-        for item, _, _ in items:
+        for item in items:
             for context, part in cls.levels(item):
                 missing |= {(context, part), (context, None)}
         incidence: dict[Context, dict[Part | None, int]] = {}
@@ -284,13 +365,25 @@ class HierarchyModel(ABC, Generic[Kind]):
         for parts in incidence.values():
             if not all(1 <= seen <= parts[None] <= total for seen in parts.values()):
                 raise ValueError("something was seen in more windows than its context")
-        if not all(1 <= windows <= min(count, total) for _, windows, count in items):
+        if not all(1 <= seen.windows <= min(seen.times, total) for seen in items.values()):
             raise ValueError("an item was seen in more windows than it occurred in")
-        return cls(
-            Hierarchy(incidence),
-            {item: windows for item, windows, _ in items},
-            {item: count for item, _, count in items},
-        )
+        if any(seen.first > seen.last for seen in items.values()):
+            raise ValueError("an item was last seen before it was first")
+        return cls(Hierarchy(incidence), items)
+
+
+def _fewer(parts: Mapping[Part | None, int], factor: float, most: int) -> dict[Part | None, int]:
+    """What fewer windows would have shown in a context; under ``None`` the windows themselves."""
+    ordered = sorted((part for part in parts if part is not None), key=_encode)
+    windows = np.array([parts[None]])
+    appearances = np.array([parts[part] for part in ordered], np.int64)
+    fewer = fewer_appearances(
+        appearances, np.broadcast_to(windows, appearances.shape), factor, most
+    )
+    return {
+        None: int(fewer_windows(windows, factor, most)[0]),
+        **dict(zip(ordered, fewer.tolist(), strict=True)),
+    }
 
 
 def hierarchy_schemas(signal: Signal, item: str) -> dict[str, pa.Schema]:
@@ -301,6 +394,8 @@ def hierarchy_schemas(signal: Signal, item: str) -> dict[str, pa.Schema]:
                 described("item", pa.string(), f"{item}, as JSON"),
                 described("windows", pa.int64(), "windows in which it occurred"),
                 described("count", pa.int64(), "how often it occurred"),
+                described("first_seen", pa.int64(), "start of the first window with it, ns"),
+                described("last_seen", pa.int64(), "end of the last window with it, ns"),
             ]
         ),
         f"{signal}_contexts": pa.schema(

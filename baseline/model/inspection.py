@@ -1,18 +1,21 @@
-"""What a model knows, and how complete it is, in a page of text."""
+"""What a model knows, and what to expect of it, in a page of text."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from textwrap import wrap
 
 import numpy as np
 from rich.cells import set_cell_size
 
+from baseline.model.call_volumes import level_range
+from baseline.model.calls import CallModel
+from baseline.model.completeness import SignalCompleteness
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
-from baseline.model.ngrams import NgramModel
-from baseline.model.workload_model import BUDGET_PER_WEEK, WorkloadModel
+from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
-from baseline.syscalls import symbol_name, unpack
+from baseline.syscalls import symbol_name
 from baseline.window import Signal
 
 MOST_FALSE_ALARMS = 1000
@@ -20,10 +23,14 @@ MOST_FALSE_ALARMS = 1000
 
 _LISTED = 8
 _WIDTH = 79
+_TAIL = 0.05
+"""Part of the windows on either side of what is usual."""
+
 _NAMES = {
     Signal.NGRAMS: "n-grams",
     Signal.EXECUTIONS: "executions",
     Signal.CONNECTIONS: "connections",
+    Signal.CALLS: "calls",
 }
 
 
@@ -37,88 +44,144 @@ def _fitted(line: str) -> str:
 
 
 def _lines(model: WorkloadModel) -> Iterator[str]:
-    training = model.training
     yield f"{model.workload} ({model.architecture})"
     yield ""
+    yield from _training(model)
+    yield ""
+    yield from _knowledge(model)
+    yield ""
+    yield from _budget(model)
+    yield ""
+    yield from _volumes(model)
+    programs, peers = programs_and_peers(model)
+    yield from _listing("Programs", programs)
+    yield from _listing("Peers", peers)
+    provenance = model.provenance
+    for title, lines in (("Quarantined", provenance.quarantined), ("Notes", provenance.notes)):
+        if lines:
+            yield f"{title} ({len(lines):,})"
+            yield from (f"  {line}" for line in lines[:_LISTED])
+            yield from [f"  ... and {len(lines) - _LISTED:,} more"] * (len(lines) > _LISTED)
+
+
+def _training(model: WorkloadModel) -> Iterator[str]:
+    training = model.training
     yield f"Learned  {_time(training.start)} to {_time(training.end)} UTC"
-    replicas = f", {training.replicas} replicas" if training.replicas > 1 else ""
-    yield f"         {training.windows:,} windows, {_duration(training.observed / 1e9)}{replicas}"
+    details = [f"{training.windows:,} windows", _duration(training.observed / 1e9)]
+    if training.replicas > 1:
+        details.append(f"{training.replicas:,} replicas")
+    if len(training.spans) > 1:
+        pauses = len(training.spans) - 1
+        details.append(f"with {pauses:,} pause{'s' * (pauses > 1)}")
+    yield f"         {', '.join(details)}"
     ledger = training.ledger
     yield f"Ledger   {_losses(ledger.lost, ledger.adds_up)}"
-    yield ""
-    yield from _completeness(model)
-    yield ""
-    yield from _thresholds(model)
-    yield ""
-    yield from _listing("System calls", _syscalls(model), "calls")
-    programs, peers = programs_and_peers(model)
-    yield from _listing("Programs", programs, "times")
-    yield from _listing("Peers", peers, "times")
+    if completeness := model.provenance.completeness:
+        said = f"State    {completeness.state}: {completeness.reason}"
+        yield from wrap(said, _WIDTH, subsequent_indent=" " * 9)
 
 
-def _completeness(model: WorkloadModel) -> Iterator[str]:
-    yield "Completeness  distinct  seen once  new an hour  windows with anything new"
-    hour = model.training.windows_per_week / (7 * 24)
+def _knowledge(model: WorkloadModel) -> Iterator[str]:
+    """A line for each signal: what is known, what is still to come, and what was news."""
+    yield "Knows          distinct   new an hour (90 %)  surprised windows  highest, bits"
+    completeness = model.provenance.completeness
+    figures = completeness.signals if completeness else {}
     for signal, name in _NAMES.items():
-        seen = model.signals[signal].completeness
-        surprising = float(np.mean(model.held_out[signal] > 0))
-        yield (
-            f"  {name:11} {seen.items:9,} {seen.singletons:10,} "
-            f"{seen.new_per_window * hour:12,.0f} {surprising:15.1%}"
-        )
-    yield "  Seen once: in one window. New an hour: to expect, from those (Good-Turing)."
+        distinct = model.signals[signal].items
+        coming = _coming(figures[signal]) if signal in figures else ""
+        surprised = float(np.mean(model.held_out.bits[signal] > 0))
+        highest = model.combination.by_signal[signal].highest
+        yield f"  {name:11} {distinct:9,} {coming:>20} {surprised:18.1%} {highest:14,.1f}"
 
 
-def _thresholds(model: WorkloadModel) -> Iterator[str]:
-    yield "Alert from    bits  highest in held-out time"
-    for signal, name in _NAMES.items():
-        highest = model.calibrations[signal].highest
-        yield f"  {name:11} {model.thresholds[signal]:5.1f} {highest:12.1f}"
+def _coming(figures: SignalCompleteness) -> str:
+    expected, low, high = figures.new_items(3600)
+    return f"{_about(expected)} ({low:,}-{high:,})"
+
+
+def _about(number: float) -> str:
+    return f"{number:,.{0 if number >= 10 else 1}f}"
+
+
+def _budget(model: WorkloadModel) -> Iterator[str]:
+    """What is an alert, how many to expect, and how much of that is known from the recording."""
+    budget, supported = model.budget, model.supported_budget
+    beyond = budget.per_second < supported.per_second
+    support = f"supports {supported} and extrapolates beyond" if beyond else "supports that"
+    yield f"Budget   {budget}; the recording {support}"
+    highest = float(model.combination.held_out_bits.max())
+    in_training = f"held-out time has {highest:z.1f} at most"
+    yield f"Alerts   from {model.threshold:.1f} bits of evidence; {in_training}"
+    yield f"         from {model.shift_threshold:.1f} bits that windows in a row add up to"
     expected = model.false_alarms_per_week
-    if expected <= BUDGET_PER_WEEK * 1.01:
-        yield f"  Supports the budget of {BUDGET_PER_WEEK:g} false alarm a week."
+    if expected > MOST_FALSE_ALARMS:
+        yield f"Expect   more than {MOST_FALSE_ALARMS:,} false alarms a week: learn longer"
+        return
+    new = model.combination.wholly_new_p_value * model.training.windows_per_second
+    why = ", mostly of new things: learn longer" if new > budget.per_second else ""
+    yield f"Expect   up to {_about(expected)} false alarms a week{why}"
+
+
+def _volumes(model: WorkloadModel) -> Iterator[str]:
+    calls = model.signals[Signal.CALLS]
+    assert isinstance(calls, CallModel)  # noqa: S101 - for the type checker
+    usual = usual_volumes(calls)
+    if usual:
+        what = f"and how many nine in ten windows of {calls.length / 1e9:.3g} s make"
+        volumes = {symbol: f"{low:,} to {high:,}" for symbol, (low, high) in usual.items()}
     else:
-        yield (
-            f"  Too short for the budget of {BUDGET_PER_WEEK:g} false alarm a week: "
-            + (
-                f"up to {expected:,.0f} may come."
-                if expected <= MOST_FALSE_ALARMS
-                else "learn longer."
-            )
-        )
+        what = "and their shares"
+        total = int(calls.counts.sum())
+        shares = zip(calls.symbols.tolist(), (calls.counts / max(total, 1)).tolist(), strict=True)
+        volumes = {symbol: f"{share:.1%}" for symbol, share in shares}
+    counts = Counter(dict(zip(calls.symbols.tolist(), calls.counts.tolist(), strict=True)))
+    names = {
+        symbol: f"{symbol_name(symbol, model.architecture):22} {volumes[symbol]}"
+        for symbol in counts
+    }
+    yield from _listing(
+        "System calls", Counter({names[s]: n for s, n in counts.items()}), f", {what}"
+    )
 
 
-def _listing(title: str, counts: Counter[str], unit: str) -> Iterator[str]:
-    yield f"{title} ({len(counts)})"
+def usual_volumes(calls: CallModel) -> Mapping[int, tuple[int, int]]:
+    """Call -> lowest and highest number of it that the middle nine tenths of the windows made.
+
+    As exact as the bins of the model; empty where windows are of no single length.
+    """
+    pairs = calls.pairs
+    if pairs is None:
+        return {}
+    shown = np.diag(pairs.windows)
+    usual = {}
+    for position, symbol in enumerate(calls.symbols.tolist()):
+        states = pairs.call == position
+        levels, share = pairs.level[states], np.cumsum(shown[states]) / shown[states].sum()
+        low, high = np.searchsorted(share, [_TAIL, 1 - _TAIL])
+        usual[symbol] = level_range(int(levels[low]))[0], level_range(int(levels[high]))[1]
+    return usual
+
+
+def _listing(title: str, counts: Mapping[str, int], explained: str = "") -> Iterator[str]:
+    yield f"{title} ({len(counts)}){explained if counts else ''}"
     width = max((len(f"{count:,}") for count in counts.values()), default=0)
     for name, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:_LISTED]:
-        yield f"  {count:{width},} {unit}  {name}"
+        yield f"  {count:{width},} times  {name}"
     if len(counts) > _LISTED:
         yield f"  ... and {len(counts) - _LISTED} more"
     if not counts:
         yield "  none"
 
 
-def _syscalls(model: WorkloadModel) -> Counter[str]:
-    ngrams = model.signals[Signal.NGRAMS]
-    if not isinstance(ngrams, NgramModel):
-        return Counter()
-    counts: Counter[str] = Counter()
-    last = unpack(ngrams.calls.ngrams)[:, -1]
-    for symbol, calls in zip(last.tolist(), ngrams.calls.counts.tolist(), strict=True):
-        counts[symbol_name(symbol, model.architecture)] += calls
-    return counts
-
-
 def programs_and_peers(model: WorkloadModel) -> tuple[Counter[str], Counter[str]]:
     """The executions and the connections that were seen, as people write them, with counts."""
     programs: Counter[str] = Counter()
     peers: Counter[str] = Counter()
-    for signal_model in model.signals.values():
-        if isinstance(signal_model, ExecutionModel):
-            programs.update({signal_model.describe(i): n for i, n in signal_model.counts.items()})
-        elif isinstance(signal_model, ConnectionModel):
-            peers.update({signal_model.describe(i): n for i, n in signal_model.counts.items()})
+    for signal in model.signals.values():
+        if isinstance(signal, ExecutionModel):
+            programs.update({signal.describe(i): o.times for i, o in signal.occurrences.items()})
+        elif isinstance(signal, ConnectionModel):
+            peers.update({signal.describe(i): o.times for i, o in signal.occurrences.items()})
     return programs, peers
 
 

@@ -10,16 +10,18 @@ Shorter n-grams are marginals of the histogram, so nothing but the histogram is 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baseline.model.novelty import Floats, Integers, escape_bits
-from baseline.model.signal_model import Completeness, Surprise
-from baseline.parquet import described
+from baseline.model.novelty import Floats, Integers, discount, escape_bits
+from baseline.model.score import Seen
+from baseline.model.signal_model import Surprise
+from baseline.model.thinning import MOST_WINDOWS, fewer_appearances, fewer_windows
+from baseline.parquet import as_array, described
 from baseline.syscalls import (
     KIND_SHIFT,
     NGRAM_LENGTH,
@@ -69,6 +71,36 @@ class _Order:
     context_windows: Integers
     suffixes: Ngrams
     suffix_windows: Integers
+
+    @classmethod
+    def merged(cls, parts: Sequence["_Order"]) -> "_Order":
+        """What all of them saw, of the same length; they share no window."""
+        contexts, context_windows = _sums(
+            [part.contexts for part in parts], [part.context_windows for part in parts]
+        )
+        kept, suffix_windows = _sums(
+            [part.suffixes for part in parts], [part.suffix_windows for part in parts]
+        )
+        return cls(parts[0].length, contexts, context_windows, kept, suffix_windows)
+
+    def discounted(self, factor: float, most: int) -> "_Order":
+        """The same of fewer windows, of any context at most so many."""
+        context_of_suffix = np.searchsorted(self.contexts, contexts_of(self.suffixes, self.length))
+        return replace(
+            self,
+            context_windows=fewer_windows(self.context_windows, factor, most),
+            suffix_windows=fewer_appearances(
+                self.suffix_windows, self.context_windows[context_of_suffix], factor, most
+            ),
+        )
+
+    def capped(self, most: int) -> "_Order":
+        """The same with nothing in more windows than this."""
+        return replace(
+            self,
+            context_windows=np.minimum(self.context_windows, most),
+            suffix_windows=np.minimum(self.suffix_windows, most),
+        )
 
     def escapes(self) -> Floats:
         """Surprise of something new in each context, shape (c,)."""
@@ -159,6 +191,8 @@ class NgramModel:
 
     Args:
         calls: histogram of training.
+        seen: when each n-gram of it was seen first and last, in nanoseconds since the epoch, shape
+            (n-grams, 2).
         orders: by length of the context, from 0.
         architecture: whose calls the symbols are.
     """
@@ -169,6 +203,8 @@ class NgramModel:
             [
                 described("ngram", pa.uint64(), "six calls, packed as in baseline/syscalls.py"),
                 described("calls", pa.int64(), "how often it occurred"),
+                described("first_seen", pa.int64(), "start of the first window with it, ns"),
+                described("last_seen", pa.int64(), "end of the last window with it, ns"),
             ]
         ),
         "suffixes": pa.schema(
@@ -187,8 +223,11 @@ class NgramModel:
         ),
     }
 
-    def __init__(self, calls: NgramCounts, orders: Sequence[_Order], architecture: str) -> None:
+    def __init__(
+        self, calls: NgramCounts, seen: Integers, orders: Sequence[_Order], architecture: str
+    ) -> None:
         self.calls = calls
+        self._seen = seen
         self._orders = orders
         self._escapes = [order.escapes() for order in orders]
         self._architecture = architecture
@@ -205,6 +244,10 @@ class NgramModel:
         block_of_window = np.asarray(blocks, np.int64)
         calls = NgramCounts.collect(ngrams, counts)
         ngram_of_row = np.searchsorted(calls.ngrams, ngrams)
+        seen = np.tile(np.array([np.iinfo(np.int64).max, 0]), (len(calls), 1))
+        ends = [max(w.start, w.end) for w in windows]  # the clock may be set back
+        np.minimum.at(seen[:, 0], ngram_of_row, np.repeat([w.start for w in windows], sizes))
+        np.maximum.at(seen[:, 1], ngram_of_row, np.repeat(ends, sizes))
         incidence = [
             _Incidence.count(calls.ngrams, ngram_of_row, window_of_row, block_of_window, length)
             for length in range(NGRAM_LENGTH)
@@ -223,7 +266,7 @@ class NgramModel:
                 bits_of_row[rows] += np.where(is_new, others.escapes()[context], 0.0)
         held_out = np.bincount(window_of_row, bits_of_row, len(windows)).astype(np.float64)
         orders = [order.order() for order in incidence]
-        return cls(calls, orders, architecture), held_out
+        return cls(calls, seen, orders, architecture), held_out
 
     def surprises(self, window: Window) -> list[Surprise]:
         """The n-grams of a window that were never seen, each with its escapes."""
@@ -258,11 +301,18 @@ class NgramModel:
         """Whether the n-gram was seen in training."""
         return bool(_contains(self.calls.ngrams, np.array([item], np.uint64))[0])
 
+    def seen(self, item: int) -> Seen | None:
+        """When the n-gram was seen in training."""
+        if not self.knows(item):
+            return None
+        where = np.searchsorted(self.calls.ngrams, np.uint64(item))
+        return Seen(*self._seen[where].tolist())
+
     def describe(self, item: int) -> str:
         """The calls, oldest first."""
         return " > ".join(ngram_names(item, self._architecture))
 
-    def nearest(self, item: int) -> str:
+    def nearest(self, item: int, window: Window | None) -> str:
         """What follows the longest part of the n-gram's context that is known."""
         ngram = np.array([item], np.uint64)
         for length in reversed(range(NGRAM_LENGTH)):
@@ -288,15 +338,46 @@ class NgramModel:
     @property
     def wholly_new_bits(self) -> float:
         """Surprise of a call that was never made, after others that always were."""
-        return float(NGRAM_LENGTH * self._escapes[0][0])
+        bits = 0.0
+        for _ in range(NGRAM_LENGTH):  # added one by one, as for an n-gram: sums have to be equal
+            bits += float(self._escapes[0][0])
+        return bits
 
     @property
-    def completeness(self) -> Completeness:
-        """How much was seen, in n-grams."""
-        longest = self._orders[-1]
-        singletons = int((longest.suffix_windows == 1).sum())
-        windows = int(self._orders[0].context_windows[0])
-        return Completeness(len(longest.suffixes), singletons, windows)
+    def items(self) -> int:
+        """Distinct n-grams seen."""
+        return len(self.calls)
+
+    @property
+    def windows(self) -> int:
+        """Windows of training."""
+        return int(self._orders[0].context_windows[0])
+
+    @classmethod
+    def merged(cls, models: Sequence["NgramModel"]) -> "NgramModel":
+        """Of what all of them learned; they share no window."""
+        calls = NgramCounts.collect(
+            np.concatenate([model.calls.ngrams for model in models]),
+            np.concatenate([model.calls.counts for model in models]),
+        )
+        seen = np.tile(np.array([np.iinfo(np.int64).max, 0]), (len(calls), 1))
+        for model in models:
+            where = np.searchsorted(calls.ngrams, model.calls.ngrams)
+            seen[where, 0] = np.minimum(seen[where, 0], model._seen[:, 0])
+            seen[where, 1] = np.maximum(seen[where, 1], model._seen[:, 1])
+        orders = [_Order.merged(parts) for parts in zip(*(m._orders for m in models), strict=True)]
+        return cls(calls, seen, orders, models[0]._architecture)
+
+    def discounted(self, factor: float, most: int = MOST_WINDOWS) -> "NgramModel":
+        """The same, learned from fewer windows, of any context at most so many."""
+        calls = NgramCounts(self.calls.ngrams, discount(self.calls.counts, factor))
+        orders = [order.discounted(factor, most) for order in self._orders]
+        return NgramModel(calls, self._seen, orders, self._architecture)
+
+    def capped(self, most: int) -> "NgramModel":
+        """The same with nothing seen in more windows than this."""
+        orders = [order.capped(most) for order in self._orders]
+        return NgramModel(self.calls, self._seen, orders, self._architecture)
 
     def tables(self) -> dict[str, pa.Table]:
         """The model as tables of ``schemas``."""
@@ -309,7 +390,8 @@ class NgramModel:
                 columns[name].append([np.full(len(keys), length, np.uint8), keys, windows])
         return {
             "ngrams": pa.table(
-                [self.calls.ngrams, self.calls.counts], schema=self.schemas["ngrams"]
+                [self.calls.ngrams, self.calls.counts, *self._seen.T],
+                schema=self.schemas["ngrams"],
             ),
             **{
                 name: pa.table(
@@ -328,9 +410,12 @@ class NgramModel:
             ValueError: they contradict themselves.
         """
         arrays = {
-            name: [column.to_numpy() for column in tables[name].columns] for name in cls.schemas
+            name: [as_array(column) for column in tables[name].columns] for name in cls.schemas
         }
-        calls = NgramCounts(*arrays["ngrams"])
+        ngrams, counts, first, last = arrays["ngrams"]
+        calls = NgramCounts(ngrams, counts)
+        if (first > last).any():
+            raise ValueError("an n-gram was last seen before it was first")
         if (calls.ngrams[1:] <= calls.ngrams[:-1]).any() or (calls.counts < 1).any():
             raise ValueError("the n-grams do not ascend, or one never occurred")
         if max(arrays[name][0].max(initial=0) for name in ("suffixes", "contexts")) >= NGRAM_LENGTH:
@@ -350,7 +435,15 @@ class NgramModel:
             orders.append(order)
             if (order.context_windows > orders[0].context_windows[0]).any():
                 raise ValueError("a context was seen in more windows than there were")
-        return cls(calls, orders, architecture)
+        return cls(calls, np.stack([first, last], 1), orders, architecture)
+
+
+def _sums(keys: Sequence[Ngrams], windows: Sequence[Integers]) -> tuple[Ngrams, Integers]:
+    """Distinct keys, ascending, each with the sum of its windows."""
+    distinct, where = np.unique(np.concatenate(keys), return_inverse=True)
+    sums = np.zeros(len(distinct), np.int64)
+    np.add.at(sums, where, np.concatenate(windows))
+    return distinct, sums
 
 
 def _contains(ascending: Ngrams, wanted: Ngrams) -> npt.NDArray[np.bool_]:

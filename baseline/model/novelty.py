@@ -33,6 +33,16 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
+def discount(counts: Integers, factor: float) -> Integers:
+    """What about so large a part of the windows would have shown: never nothing.
+
+    Args:
+        counts: above zero, any shape.
+        factor: above 0, at most 1.
+    """
+    return np.asarray(np.ceil(counts * factor), np.int64)
+
+
 def escape_bits(windows: Integers, singletons: Integers) -> Floats:
     """Surprise of something new in a context.
 

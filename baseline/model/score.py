@@ -2,17 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from baseline.window import Connection, Execution, Signal
 
-Item = int | Execution | Connection
-"""What is counted: a packed n-gram, an execution or a connection."""
+
+class Call(NamedTuple):
+    """A call, in any order with others.
+
+    Attributes:
+        symbol: as in ``baseline/syscalls.py``, with its kind above it.
+    """
+
+    symbol: int
+
+
+Item = int | Execution | Connection | Call
+"""What is judged: a packed n-gram, an execution, a connection or a call."""
 
 MAX_EVIDENCE = 32
 """Items of each signal that an explanation names at most; ``Score.by_signal`` counts all."""
 
 LEAST_P_VALUE = 1e-9
-"""Nothing is said to be rarer: so far out, every p-value is an extrapolation."""
+"""People are told of nothing rarer: so far out, every p-value is an extrapolation."""
+
+
+class Seen(NamedTuple):
+    """When something was seen in training, in nanoseconds since the epoch.
+
+    Attributes:
+        first: start of the first window that showed it.
+        last: end of the last one.
+    """
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -20,12 +44,14 @@ class Evidence:
     """One item of a window that carries surprise.
 
     Attributes:
-        signal: in which histogram it was counted.
+        signal: what it is evidence in.
         item: the item itself.
         description: the item as people write it.
         count: how often it occurred in the window.
-        bits: surprise that it carries, above zero; high means surprising.
-        nearest: the nearest normal behaviour, as people write it.
+        bits: surprise that it carries; high means surprising.  They add within a signal.
+        nearest: what is normal there, as people write it.
+        seen: when training saw it; ``None`` for never.
+        without: bits of the whole score if it had not occurred.
     """
 
     signal: Signal
@@ -34,41 +60,45 @@ class Evidence:
     count: int
     bits: float
     nearest: str
+    seen: Seen | None
+    without: float
 
 
 @dataclass(frozen=True)
 class Score:
     """The judgement of a window, or of one item by itself.
 
-    Each signal has a threshold of its own, because their bits have different tails; the one that is
-    furthest above its threshold (or least below) decides.
+    The surprise of each signal has a scale of its own, so each becomes the probability of so much
+    in normal time; the bits of these probabilities add to the evidence of the window, and that has
+    its own distribution in normal time.
 
     Attributes:
-        signal: the signal that decides.
-        bits: its surprise.
-        threshold: from how many of its bits on the window is anomalous.
-        by_signal: surprise of every signal; they add to that of the window.
-        p_value: probability that a normal window surprises at least as much in any signal; at least
-            ``LEAST_P_VALUE``.
-        evidence: what carries the bits, heaviest first, at most ``MAX_EVIDENCE`` items of each
+        bits: how rare so much evidence is, ``-log2 p_value``, at least 0.
+        threshold: from how many bits on the budget calls for an alert.
+        p_value: probability that a normal window has at least so much evidence.
+        by_signal: surprise of every signal on its own scale, in bits.
+        wholly_new: signals in which something is new in every way that the model can tell.
+        evidence: what carries the surprise, heaviest first, at most ``MAX_EVIDENCE`` items of each
             signal, so that a burst of n-grams hides no program; empty where there is no anomaly.
     """
 
-    signal: Signal
     bits: float
     threshold: float
-    by_signal: Mapping[Signal, float]
     p_value: float
+    by_signal: Mapping[Signal, float]
+    wholly_new: tuple[Signal, ...]
     evidence: tuple[Evidence, ...]
 
     @property
     def is_anomaly(self) -> bool:
         """Whether it is worth an alert."""
-        return 0 < self.bits >= self.threshold
+        return self.bits >= self.threshold or bool(self.wholly_new)
 
 
 def signal_of(item: Item) -> Signal:
-    """The signal that an item is counted in."""
-    if isinstance(item, Execution):
-        return Signal.EXECUTIONS
-    return Signal.CONNECTIONS if isinstance(item, Connection) else Signal.NGRAMS
+    """What an item is evidence in."""
+    if isinstance(item, int):
+        return Signal.NGRAMS
+    if isinstance(item, Call):
+        return Signal.CALLS
+    return Signal.EXECUTIONS if isinstance(item, Execution) else Signal.CONNECTIONS

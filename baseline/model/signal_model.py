@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import pyarrow as pa
 
 from baseline.model.novelty import Floats
-from baseline.model.score import Item
+from baseline.model.score import Item, Seen
 from baseline.window import Signal, Window
 
 
@@ -16,31 +16,12 @@ class Surprise(NamedTuple):
     Attributes:
         item: the item.
         occurrences: how often it occurred in the window.
-        bits: its surprise, above zero.
+        bits: its surprise; only in a mix of calls it can be below zero.
     """
 
     item: Item
     occurrences: int
     bits: float
-
-
-class Completeness(NamedTuple):
-    """How much of a signal's behaviour was seen.
-
-    Attributes:
-        items: distinct items seen.
-        singletons: those of them seen in one window only.
-        windows: windows observed.
-    """
-
-    items: int
-    singletons: int
-    windows: int
-
-    @property
-    def new_per_window(self) -> float:
-        """Good and Turing's estimate of the unseen items that the next window brings."""
-        return self.singletons / self.windows
 
 
 class SignalModel(Protocol):
@@ -86,8 +67,17 @@ class SignalModel(Protocol):
         """The item as people write it."""
         ...
 
-    def nearest(self, item: Any) -> str:
-        """The nearest normal behaviour, as people write it."""
+    def seen(self, item: Any) -> Seen | None:
+        """When the item was seen in training; ``None`` for never."""
+        ...
+
+    def nearest(self, item: Any, window: Window | None) -> str:
+        """What is normal there, as people write it.
+
+        Args:
+            item: the item.
+            window: in which it occurred, where there is one.
+        """
         ...
 
     @property
@@ -96,8 +86,26 @@ class SignalModel(Protocol):
         ...
 
     @property
-    def completeness(self) -> Completeness:
-        """How much was seen."""
+    def items(self) -> int:
+        """Distinct items seen."""
+        ...
+
+    @property
+    def windows(self) -> int:
+        """Windows of training."""
+        ...
+
+    @classmethod
+    def merged(cls, models: Sequence[Self]) -> Self:
+        """Of what all of them learned; they share no window.  Order does not matter."""
+        ...
+
+    def discounted(self, factor: float) -> Self:
+        """The same with less to show for it, as if learned from a part of the windows.
+
+        Args:
+            factor: how large a part, above 0, at most 1 (a power prior: Ibrahim and Chen, 2000).
+        """
         ...
 
     def tables(self) -> dict[str, pa.Table]:

@@ -18,29 +18,44 @@ import pyarrow as pa
 
 from baseline.durable import new_directory, require_absent, sha256
 from baseline.errors import ModelError, UsageError
-from baseline.model.workload_model import SIGNAL_MODELS, Training, WorkloadModel
-from baseline.parquet import described, read_table, write_table
+from baseline.model import held_out as held_out_table
+from baseline.model.held_out import HeldOut
+from baseline.model.provenance import Provenance
+from baseline.model.training import Span, Training, joined
+from baseline.model.workload_model import SIGNAL_MODELS, WorkloadModel
+from baseline.parquet import as_array, described, read_table, write_table
 from baseline.syscalls import ARCHITECTURE, syscall_names
-from baseline.window import Ledger, Signal, Tally
+from baseline.window import Ledger, Tally
 
 FORMAT = "baseline model"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 
-_MAX_MANIFEST_BYTES = 1 << 20
+_MAX_MANIFEST_BYTES = 1 << 24
 _MAX_WORKLOAD_BYTES = 4096  # PATH_MAX of Linux: a workload may be named by the path of its cgroup
 _MAX_NUMBER = 1 << 63
 _MAX_FOLDER_NAME = 255  # NAME_MAX of Linux
 _RESTORE = "Restore it from a copy or learn again"
-_HELD_OUT = pa.schema(
+_NONSENSE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
+"""What comes of tables that are well formed and cannot be true."""
+
+_TIMES = {"start", "end", "first_seen", "last_seen"}
+_SPANS = pa.schema(
     [
-        described(signal.value, pa.float64(), "surprise of a window of training, in bits")
-        for signal in Signal
+        described("start", pa.int64(), "when watching began, in ns since the epoch"),
+        described("end", pa.int64(), "when it paused or ended, likewise"),
     ]
 )
 _SCHEMAS: dict[str, pa.Schema] = {
     name: schema for kind in SIGNAL_MODELS.values() for name, schema in kind.schemas.items()
-} | {"held_out": _HELD_OUT}
+} | {"held_out": held_out_table.SCHEMA, "spans": _SPANS}
 
 
 def save_model(model: WorkloadModel, directory: Path, *, force: bool = False) -> None:
@@ -142,7 +157,7 @@ def load_model(directory: Path) -> WorkloadModel:
         tables[name] = read_table(path, schema, ModelError, _RESTORE)
     try:
         return _model(manifest, tables)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
+    except _NONSENSE as cause:
         raise ModelError(f"{directory} contradicts itself ({cause!s:.200})", _RESTORE) from cause
 
 
@@ -150,7 +165,8 @@ def _write(model: WorkloadModel, folder: Path) -> None:
     tables = {
         name: table for signal in model.signals.values() for name, table in signal.tables().items()
     }
-    tables["held_out"] = pa.table([model.held_out[signal] for signal in Signal], schema=_HELD_OUT)
+    tables["held_out"] = model.held_out.table()
+    tables["spans"] = pa.table(list(zip(*model.training.spans, strict=True)), schema=_SPANS)
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -161,12 +177,14 @@ def _write(model: WorkloadModel, folder: Path) -> None:
     for name, table in tables.items():
         write_table(table, folder / f"{name}.parquet", metadata)
     training = asdict(model.training)
+    del training["spans"]  # in a table, because a job that runs every minute has a great many
     training["ledger"] = {
         field: tally._asdict() for field, tally in vars(model.training.ledger).items()
     }
     manifest = {
         **description,
         "training": training,
+        "provenance": model.provenance.to_dict(),
         "syscalls": {
             abi: {str(n): name for n, name in syscall_names(model.architecture, compat).items()}
             for abi, compat in (("native", False), ("compat", True))
@@ -235,29 +253,47 @@ def _model(manifest: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Workl
     if len(workload.encode()) > _MAX_WORKLOAD_BYTES:  # raises ValueError where it is not Unicode
         raise ValueError("the name of the workload is too long")
     syscall_names(architecture, compat=False)  # raises KeyError where we do not know it
-    training = _training(manifest["training"])
+    _require_bounded(tables)
+    training = _training(manifest["training"], tables["spans"])
     signals = {
         signal: kind.from_tables({name: tables[name] for name in kind.schemas}, architecture)
         for signal, kind in SIGNAL_MODELS.items()
     }
-    held_out = {signal: tables["held_out"][signal.value].to_numpy() for signal in Signal}
-    if any(model.completeness.windows != training.windows for model in signals.values()):
+    held_out = HeldOut.from_table(tables["held_out"])
+    if len({model.windows for model in signals.values()} | {len(held_out)}) > 1:
         raise ValueError("the numbers of windows differ")
-    for bits in held_out.values():
-        if len(bits) != training.windows or not np.isfinite(bits).all() or (bits < 0).any():
-            raise ValueError("the held-out surprise is not one of every window")
-    return WorkloadModel(workload, architecture, training, signals, held_out)
+    if len(held_out) > training.windows or held_out.replica.max() >= training.replicas:
+        raise ValueError("there are more held-out windows or replicas than there were in training")
+    provenance = Provenance.from_dict(manifest["provenance"])
+    return WorkloadModel(workload, architecture, training, signals, held_out, provenance=provenance)
 
 
-def _training(values: Mapping[str, Any]) -> Training:
+def _require_bounded(tables: Mapping[str, pa.Table]) -> None:
+    """Refuse numbers with which one cannot reckon: below zero, none at all, or too large to add.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name, table in tables.items():
+        for field, column in zip(table.schema, table.columns, strict=True):
+            if field.type not in (pa.int64(), pa.float64()):
+                continue
+            values = as_array(column)
+            most = values.max(initial=0) if field.name in _TIMES else values.sum(dtype=np.float64)
+            if not (values.min(initial=0) >= 0 and most < _MAX_NUMBER):  # true of no NaN
+                raise ValueError(f"a number in {name} cannot be")
+
+
+def _training(values: Mapping[str, Any], spans_table: pa.Table) -> Training:
     ledger = Ledger(**{name: Tally(**tally) for name, tally in values["ledger"].items()})
-    training = Training(**{**values, "ledger": ledger})
+    spans: tuple[Span, ...] = tuple(zip(*(c.to_pylist() for c in spans_table.columns), strict=True))
+    training = Training(**{**values, "ledger": ledger}, spans=spans)
     tallies = (ledger.ngrams, ledger.executions, ledger.connections, ledger.events)
-    numbers = [value for name, value in vars(training).items() if name != "ledger"]
+    numbers = [training.observed, training.windows, training.replicas]
     numbers += [number for tally in tallies for number in tally]
     if not all(type(number) is int and 0 <= number < _MAX_NUMBER for number in numbers):
         raise ValueError("the training is not described in whole numbers")
-    if not 0 < training.covered <= training.observed or training.windows < 1:
+    if not spans or not training.observed or not training.windows or joined(spans) != spans:
         raise ValueError("the training took no time")
     return training
 

@@ -1,74 +1,60 @@
-"""The model of one workload: its three signals, each calibrated, and the judgement they give."""
+"""The model of one workload: its signals, what normal time scores, and the judgement they give."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from baseline.errors import ModelError
-from baseline.model.calibration import Calibration
+from baseline.model.budget import DEFAULT_BUDGET, Budget
+from baseline.model.calls import CallModel
+from baseline.model.combination import Combination
+from baseline.model.completeness import completeness_of
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
+from baseline.model.held_out import HeldOut
 from baseline.model.ngrams import NgramModel
-from baseline.model.novelty import Floats
-from baseline.model.score import LEAST_P_VALUE, MAX_EVIDENCE, Evidence, Item, Score, signal_of
+from baseline.model.provenance import Provenance
+from baseline.model.score import MAX_EVIDENCE, Evidence, Item, Score, signal_of
 from baseline.model.signal_model import SignalModel, Surprise
+from baseline.model.training import Training
 from baseline.syscalls import ARCHITECTURE
-from baseline.window import Ledger, Signal, Window, total
+from baseline.window import HISTOGRAMS, Signal, Window
 
 SIGNAL_MODELS: Mapping[Signal, type[SignalModel]] = {
     Signal.NGRAMS: NgramModel,
     Signal.EXECUTIONS: ExecutionModel,
     Signal.CONNECTIONS: ConnectionModel,
+    Signal.CALLS: CallModel,
 }
 
-BUDGET_PER_WEEK = 1.0
-"""False alarms that a workload may raise in a week."""
+Surprises = Mapping[Signal, Sequence[Surprise]]
 
-_LEAST_THRESHOLD = 1.0
-"""Bits below which nothing is anomalous, however rare it is to see any."""
+SHIFT_SHARE = 0.1
+"""Part of the budget that the test for lasting shifts gets; the rest is of single windows."""
 
-_WEEK = 7 * 24 * 3600
+EXTRAPOLATED = 10
+"""A budget is supported by data if it means no less than one alarm in so many recordings."""
+
+NO_PROVENANCE = Provenance()
+
 _MAX_BLOCKS = 10
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a model was learned from.
-
-    Attributes:
-        start, end: wall-clock time in nanoseconds since the epoch.
-        observed: nanoseconds watched, summed over replicas.
-        covered: nanoseconds in which at least one replica was watched.
-        windows: number of windows.
-        replicas: number of replicas.
-        ledger: where every count went.
-    """
-
-    start: int
-    end: int
-    observed: int
-    covered: int
-    windows: int
-    replicas: int
-    ledger: Ledger
-
-    @property
-    def windows_per_week(self) -> float:
-        """Windows of the workload in a week, of all replicas that run at a time."""
-        return self.windows / (self.covered / 1e9) * _WEEK
+_LEAST_BLOCKS = 5
 
 
 class WorkloadModel:
-    """What a workload normally does, and from which surprise on to raise an alert.
+    """What a workload normally does, and from how much evidence on to raise an alert.
 
     Args:
         workload: its name.
         architecture: of the machine that was watched.
         training: what it was learned from.
         signals: the models of its signals.
-        held_out: by signal, the surprise of each window of training to the other blocks.
+        held_out: what each window of training looked like to the other blocks of time.
+        provenance: how it came about.
+        budget: false alarms that the workload may raise.
     """
 
     def __init__(
@@ -77,18 +63,21 @@ class WorkloadModel:
         architecture: str,
         training: Training,
         signals: Mapping[Signal, SignalModel],
-        held_out: Mapping[Signal, Floats],
+        held_out: HeldOut,
+        *,
+        provenance: Provenance = NO_PROVENANCE,
+        budget: Budget = DEFAULT_BUDGET,
     ) -> None:
         self.workload = workload
         self.architecture = architecture
         self.training = training
         self.signals = signals
         self.held_out = held_out
-        self.calibrations = {
-            signal: Calibration(held_out[signal], model.wholly_new_bits)
-            for signal, model in signals.items()
-        }
-        self.thresholds = self.thresholds_for(BUDGET_PER_WEEK)
+        self.provenance = provenance
+        self.combination = Combination(
+            held_out, {signal: model.wholly_new_bits for signal, model in signals.items()}
+        )
+        self._set_budget(budget)
 
     @classmethod
     def fit(cls, windows: Sequence[Window], architecture: str = ARCHITECTURE) -> "WorkloadModel":
@@ -101,120 +90,196 @@ class WorkloadModel:
             raise ModelError(
                 "There are no windows to learn from", "Give learning more time or more recordings"
             )
-        ordered = sorted(windows, key=lambda w: (w.end, w.replica))
-        # Contiguous blocks of time: neighbours are alike, so they are left out together.
-        number = min(_MAX_BLOCKS, len(ordered))
-        blocks = (np.arange(len(ordered)) * number // len(ordered)).tolist()
+        ordered = in_order(windows)
+        blocks = blocks_of_time(ordered)
         fitted = {
             signal: kind.fit(ordered, blocks, architecture)
             for signal, kind in SIGNAL_MODELS.items()
         }
-        everything = total(ordered)
-        training = Training(
-            start=everything.start,
-            end=everything.end,
-            observed=everything.observed,
-            covered=_covered(ordered, everything.observed),
-            windows=len(ordered),
-            replicas=len({window.replica for window in ordered}),
-            ledger=everything.ledger,
-        )
-        return cls(
-            everything.workload,
-            architecture,
-            training,
-            {signal: model for signal, (model, _) in fitted.items()},
+        _, replica = np.unique([window.replica for window in ordered], return_inverse=True)
+        held_out = HeldOut(
             {signal: bits for signal, (_, bits) in fitted.items()},
+            {
+                signal: np.array([_counted(window, signal) for window in ordered], np.int64)
+                for signal in HISTOGRAMS
+            },
+            replica.astype(np.int64),
+        )
+        signals = {signal: model for signal, (model, _) in fitted.items()}
+        return cls(
+            ordered[0].workload,
+            architecture,
+            Training.of(ordered),
+            signals,
+            held_out,
+            provenance=Provenance(completeness_of(ordered)),
         )
 
-    def thresholds_for(self, budget_per_week: float) -> dict[Signal, float]:
-        """Bits from which on each signal is anomalous.
+    def with_provenance(self, **changes: Any) -> "WorkloadModel":
+        """The same model with another account of how it came about."""
+        return WorkloadModel(
+            self.workload,
+            self.architecture,
+            self.training,
+            self.signals,
+            self.held_out,
+            provenance=replace(self.provenance, **changes),
+            budget=self.budget,
+        )
 
-        The budget is shared evenly by the signals (Bonferroni).  Where the recording is too short
-        to support it, what is new in every way is anomalous all the same, unless normal time came
-        half as far: nobody wants to be blind to the first shell because learning was short.
-        :meth:`false_alarms_per_week` says what to expect then.
+    def with_budget(self, budget: Budget) -> "WorkloadModel":
+        """The same model with another alert budget."""
+        return WorkloadModel(
+            self.workload,
+            self.architecture,
+            self.training,
+            self.signals,
+            self.held_out,
+            provenance=self.provenance,
+            budget=budget,
+        )
 
-        Why half: where the tail is exponential, the highest of n scores is exceeded twice over by
-        one of the next n with a probability of about 2/n.
-        """
-        p_value = budget_per_week / self.training.windows_per_week / len(self.signals)
-        thresholds = {}
-        for signal, calibration in self.calibrations.items():
-            threshold = calibration.threshold(p_value)
-            wholly_new = self.signals[signal].wholly_new_bits
-            if wholly_new > 2 * calibration.highest:
-                threshold = min(threshold, wholly_new)
-            thresholds[signal] = max(threshold, _LEAST_THRESHOLD)
-        return thresholds
+    def _set_budget(self, budget: Budget) -> None:
+        self.budget = budget
+        per_window = min(budget.per_second / self.training.windows_per_second, 1.0)
+        self.threshold = -math.log2(per_window * (1 - SHIFT_SHARE))
+        self.shift_threshold = self.combination.shift.threshold(per_window * SHIFT_SHARE)
+
+    @property
+    def supported_budget(self) -> Budget:
+        """The least budget that needs no extrapolation far beyond what was learned from."""
+        return Budget.of_rate(1e9 / (EXTRAPOLATED * self.training.covered))
+
+    def once_in(self, p_value: float) -> float:
+        """Seconds of normal time in which so rare a window comes once, on average."""
+        return 1 / (p_value * self.training.windows_per_second)
 
     @property
     def false_alarms_per_week(self) -> float:
-        """How many false alarms a week the thresholds may raise, as far as the recording tells."""
-        p_value = sum(
-            calibration.p_value(self.thresholds[signal])
-            for signal, calibration in self.calibrations.items()
-        )
-        return p_value * self.training.windows_per_week
+        """How many false alarms to expect in a week.
 
-    def score(self, window: Window) -> Score:
-        """Judge a window; it does not depend on any other."""
-        return self._judge({s: model.surprises(window) for s, model in self.signals.items()})
+        The budget, and what is wholly new in normal time as often as so short a recording without
+        anything new allows.
+        """
+        week = self.training.windows_per_week
+        budget = self.budget.per_second / self.training.windows_per_second * week
+        return min(budget + self.combination.wholly_new_p_value * week, week)
+
+    def score(self, window: Window, without: Collection[Item] = ()) -> Score:
+        """Judge a window; it does not depend on any other.
+
+        Args:
+            window: what the workload did.
+            without: items to judge it as if they had not occurred.
+        """
+        surprises = {
+            signal: [s for s in model.surprises(window) if s.item not in without]
+            for signal, model in self.signals.items()
+        }
+        counted = {signal: _counted(window, signal) for signal in HISTOGRAMS}
+        return self._judge(surprises, counted, window)
 
     def score_item(self, item: Item) -> Score:
         """Judge one item by itself, as if a window held nothing else that is new."""
         signal = signal_of(item)
         bits = 0.0 if self.knows(item) else self.signals[signal].bits(item)
-        return self._judge({signal: [Surprise(item, 1, bits)] if bits > 0 else []})
+        return self._judge({signal: [Surprise(item, 1, bits)] if bits > 0 else []}, {}, None)
+
+    def explain(self, window: Window) -> tuple[Evidence, ...]:
+        """What carries the surprise of a window, heaviest first, whether it is anomalous or not."""
+        surprises = {signal: model.surprises(window) for signal, model in self.signals.items()}
+        shares = {s: self.combination.share(s, _counted(window, s)) for s in HISTOGRAMS}
+        by_signal = _by_signal(surprises, shares)
+        return self._explain(surprises, shares, by_signal, window)
 
     def knows(self, item: Item) -> bool:
         """Whether the item was seen in training."""
         return self.signals[signal_of(item)].knows(item)
 
-    def _judge(self, surprises: Mapping[Signal, Sequence[Surprise]]) -> Score:
-        bits = {
-            signal: math.fsum(surprise.bits for surprise in surprises.get(signal, ()))
-            for signal in self.signals
-        }
-        deciding = max(self.signals, key=lambda signal: bits[signal] - self.thresholds[signal])
-        p_value = min(
-            calibration.p_value(bits[signal]) for signal, calibration in self.calibrations.items()
-        )
+    def _judge(
+        self, surprises: Surprises, counted: Mapping[Signal, int], window: Window | None
+    ) -> Score:
+        shares = {signal: self.combination.share(signal, n) for signal, n in counted.items()}
+        by_signal = _by_signal(surprises, shares)
+        p_value = self.combination.p_value(by_signal)
         score = Score(
-            signal=deciding,
-            bits=bits[deciding],
-            threshold=self.thresholds[deciding],
-            by_signal=bits,
-            p_value=min(1.0, max(p_value * len(self.signals), LEAST_P_VALUE)),
+            bits=math.log2(1 / p_value),
+            threshold=self.threshold,
+            p_value=p_value,
+            by_signal=by_signal,
+            wholly_new=tuple(
+                s for s, bits in by_signal.items() if self.combination.is_wholly_new(s, bits)
+            ),
             evidence=(),
         )
-        return replace(score, evidence=self._explain(surprises)) if score.is_anomaly else score
+        if not score.is_anomaly:
+            return score
+        return replace(score, evidence=self._explain(surprises, shares, by_signal, window))
 
-    def _explain(self, surprises: Mapping[Signal, Sequence[Surprise]]) -> tuple[Evidence, ...]:
-        evidence = [
-            Evidence(
-                signal,
-                surprise.item,
-                self.signals[signal].describe(surprise.item),
-                surprise.occurrences,
-                surprise.bits,
-                self.signals[signal].nearest(surprise.item),
-            )
-            for signal, found in surprises.items()
-            for surprise in sorted(found, key=lambda s: -s.bits)[:MAX_EVIDENCE]
-        ]
-        return tuple(sorted(evidence, key=lambda e: -e.bits))
+    def _explain(
+        self,
+        surprises: Surprises,
+        shares: Mapping[Signal, float],
+        by_signal: Mapping[Signal, float],
+        window: Window | None,
+    ) -> tuple[Evidence, ...]:
+        evidence = []
+        for signal, found in surprises.items():
+            model, share = self.signals[signal], shares.get(signal, 1.0)
+            for surprise in sorted(found, key=lambda s: -s.bits)[:MAX_EVIDENCE]:
+                bits = surprise.bits * share
+                rest = dict(by_signal) | {signal: max(by_signal[signal] - bits, 0.0)}
+                evidence.append(
+                    Evidence(
+                        signal=signal,
+                        item=surprise.item,
+                        description=model.describe(surprise.item),
+                        count=surprise.occurrences,
+                        bits=bits,
+                        nearest=model.nearest(surprise.item, window),
+                        seen=model.seen(surprise.item),
+                        without=math.log2(1 / self.combination.p_value(rest)),
+                    )
+                )
+        return tuple(sorted(evidence, key=lambda e: (e.without, -e.bits)))
 
 
-def _covered(windows: Sequence[Window], observed: int) -> int:
-    """Time in which any of the windows lies, however many there are at a time.
+def in_order(windows: Sequence[Window]) -> list[Window]:
+    """Windows in the order of time in which models learn from them."""
+    return sorted(windows, key=lambda w: (w.end, w.replica))
 
-    The wall clock may be set while windows are taken; the time watched is of another clock, and
-    bounds it.
+
+def blocks_of_time(ordered: Sequence[Window]) -> list[int]:
+    """Number of each window's block: neighbours are alike, so they are left out together.
+
+    Blocks are contiguous and about equally long.  Where the recording has pauses, such as between
+    runs of a test, no block is torn out of the middle of a run, if that leaves enough blocks.
     """
-    covered = 0
-    until = min(window.start for window in windows)
-    for window in sorted(windows, key=lambda w: w.start):
-        covered += max(window.end - max(window.start, until), 0)
-        until = max(until, window.end)
-    return min(covered, observed) or observed
+    number = min(_MAX_BLOCKS, len(ordered))
+    position = np.arange(len(ordered))
+    starts = np.array([window.start for window in ordered])
+    ends = np.maximum.accumulate([window.end for window in ordered])
+    lengths = np.array([window.end - window.start for window in ordered])
+    pauses = np.concatenate([[True], starts[1:] > ends[:-1] + lengths[:-1]])
+    blocks = position * number // len(ordered)
+    of_run = blocks[np.maximum.accumulate(np.where(pauses, position, 0))]
+    if len(np.unique(of_run)) >= _LEAST_BLOCKS:
+        blocks = of_run
+    return list(map(int, blocks))
+
+
+def _by_signal(surprises: Surprises, shares: Mapping[Signal, float]) -> dict[Signal, float]:
+    # Sums of mixes of calls may fall below zero by rounding.
+    return {
+        signal: max(
+            math.fsum(s.bits for s in surprises.get(signal, ())) * shares.get(signal, 1.0), 0.0
+        )
+        for signal in Signal
+    }
+
+
+def _counted(window: Window, signal: Signal) -> int:
+    if signal == Signal.NGRAMS:
+        return window.ngrams.total
+    histogram = window.executions if signal == Signal.EXECUTIONS else window.connections
+    return sum(histogram.values())

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from baseline.parquet import as_array
 from baseline.recordings.format import LEDGER_COLUMNS, MAX_ENTRIES, SCHEMAS, is_unicode
 from baseline.window import (
     MAX_LINEAGE,
@@ -192,7 +193,7 @@ def from_tables(tables: Mapping[str, pa.Table], first: int) -> list[Window]:
         ValueError: the tables do not belong together, or a window does not pass :func:`check`.
     """
     table = tables["windows"]
-    numbers = table["window"].to_numpy()
+    numbers = as_array(table["window"])
     if not np.array_equal(np.sort(numbers), np.arange(first, first + len(numbers))):
         raise ValueError("windows that are not numbered as committed")
     row_of = np.argsort(numbers)
@@ -201,8 +202,8 @@ def from_tables(tables: Mapping[str, pa.Table], first: int) -> list[Window]:
     workloads, replicas = table["workload"].to_pylist(), table["replica"].to_pylist()
     starts, ends = (table[name].cast(pa.int64()).to_pylist() for name in ("start_time", "end_time"))
     observed = table["observed_ns"].to_pylist()
-    ledgers = np.stack([table[name].to_numpy() for name in LEDGER_COLUMNS], axis=1).tolist()
-    ngrams, ngram_counts = (tables["ngrams"][name].to_numpy() for name in ("ngram", "count"))
+    ledgers = np.stack([as_array(table[name]) for name in LEDGER_COLUMNS], axis=1).tolist()
+    ngrams, ngram_counts = (as_array(tables["ngrams"][name]) for name in ("ngram", "count"))
     executions = _executions(tables["executions"])
     connections = _connections(tables["connections"])
 
@@ -227,7 +228,7 @@ def from_tables(tables: Mapping[str, pa.Table], first: int) -> list[Window]:
 
 def _bounds(table: pa.Table, row_of: npt.NDArray[np.int64], first: int) -> list[int]:
     """Where the entries of each row of the windows' table begin, and where the last ones end."""
-    numbers = table["window"].to_numpy()
+    numbers = as_array(table["window"])
     if len(numbers) and not (first <= numbers.min() and numbers.max() < first + len(row_of)):
         raise ValueError("an entry of a window that is not in the part")
     rows = row_of[numbers - first]

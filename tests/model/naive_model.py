@@ -1,4 +1,4 @@
-"""The slow, obvious twins of the models: every number counted anew from lists of windows."""
+"""The slow, obvious twins of the models of novelty: all counted anew from lists of windows."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
+from baseline.model.score import Call
 from baseline.syscalls import NGRAM_LENGTH, unpack
 from baseline.window import Signal, Window
 
@@ -41,6 +42,9 @@ LEVELS: dict[Signal, Callable[[Any], Sequence[Level]]] = {
 
 
 def items_of(signal: Signal, window: Window) -> list[Any]:
+    """The distinct items of a window."""
+    if signal == Signal.CALLS:
+        return [Call(s) for s in sorted({s for *_, s in unpack(window.ngrams.ngrams).tolist()})]
     if signal == Signal.NGRAMS:
         return window.ngrams.ngrams.tolist()
     return list(window.executions if signal == Signal.EXECUTIONS else window.connections)

@@ -1,7 +1,7 @@
 """A made-up web service: a Markov chain of system calls, with paths that it takes rarely."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from strategies import MIDNIGHT
@@ -44,6 +44,13 @@ def count_ngrams(calls: list[int]) -> NgramCounts:
     return NgramCounts.collect(ngrams, np.ones(len(ngrams), np.int64))
 
 
+def single_calls(*counts: int) -> NgramCounts:
+    """So many of the first call, the second, ...: every one the first of its thread."""
+    symbols = np.zeros((len(counts), NGRAM_LENGTH), np.int64)
+    symbols[:, -1] = np.arange(1, len(counts) + 1)
+    return NgramCounts.collect(pack(symbols), np.array(counts, np.int64))
+
+
 def window(
     number: int,
     ngrams: NgramCounts | None = None,
@@ -76,6 +83,26 @@ def serving(seed: int, requests: int = 60) -> Iterator[Window]:
         for kind in chance.choice(len(kinds), requests, p=weights):
             calls += [wait] * chance.choice((1, 1, 1, 2)) + kinds[kind]
         yield window(number, count_ngrams(calls), connections={CLIENT: requests})
+
+
+CALLS_OF_REQUESTS = np.array(
+    [[3, 1, 1, 0, 2, 2, 0, 1], [1, 2, 0, 3, 0, 1, 0, 1], [0, 0, 5, 0, 1, 0, 1, 1]]
+)
+"""How often each of eight calls is made for each of three kinds of request."""
+
+SHARES_OF_REQUESTS = np.array([0.6, 0.3, 0.1])
+
+
+def counts_under_load(seed: int, loads: Sequence[float]) -> list[list[int]]:
+    """How often each call is made in each second, of so many requests on average."""
+    chance = np.random.default_rng(seed)
+    requests = chance.poisson(np.array(loads)[:, None] * SHARES_OF_REQUESTS)
+    return (requests @ CALLS_OF_REQUESTS).tolist()
+
+
+def seconds_of(counts: Sequence[Sequence[int]]) -> list[Window]:
+    """Windows of single calls, one a second."""
+    return [window(number, single_calls(*row)) for number, row in enumerate(counts)]
 
 
 def intruded(normal: Window) -> Window:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from itertools import islice
 
@@ -11,13 +12,16 @@ from synthetic_service import (
     SECOND,
     SHELL,
     SHELL_STARTED,
+    count_ngrams,
     serving,
+    symbols,
     window,
 )
 
+from baseline.model.budget import Budget
 from baseline.model.inspection import describe
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Connection, Execution, Image, Ledger, Tally, Window
+from baseline.window import Connection, Execution, Image, Ledger, NgramCounts, Signal, Tally, Window
 
 
 def page(windows: list[Window]) -> str:
@@ -37,23 +41,86 @@ def test_it_says_what_was_learned_from_what() -> None:
     assert lines[2] == "Learned  2026-11-23 00:00:00 to 2026-11-23 00:01:40 UTC"
     assert lines[3] == "         100 windows, 1 min 40 s"
     assert lines[4] == "Ledger   nothing lost, every count accounted for"
-    assert any(line.endswith("calls  recvfrom") for line in lines)
+    assert any(re.match("  [0-9,]+ times  recvfrom +[0-9]+ to [0-9]+$", line) for line in lines)
     assert "  1 times  /usr/bin/nginx > /usr/bin/dash (uid 33)" in lines
     assert "  6,000 times  tcp in from 10.0.0.7 on port 80" in lines
 
 
-def test_it_says_how_complete_that_is() -> None:
+def knowledge(text: str, signal: str) -> list[str]:
+    return next(line for line in text.splitlines() if line.startswith(f"  {signal}")).split()
+
+
+def test_it_says_how_much_is_known_and_how_often_normal_time_was_news() -> None:
     clients = [Connection("in", "tcp", f"10.0.0.{i}", 80) for i in range(10)]
-    windows = [window(i, connections={client: 1}) for i, client in enumerate(clients)]
-    line = next(line for line in page(windows).splitlines() if line.startswith("  connections"))
-    # ten clients in ten seconds, each for the first and last time: 3,600 an hour
-    assert line.split() == ["connections", "10", "10", "3,600", "100.0%"]
+    text = page([window(i, connections={client: 1}) for i, client in enumerate(clients)])
+    distinct, *_, surprised, bits = knowledge(text, "connections")[1:]
+    assert (distinct, surprised) == ("10", "100.0%")
+    assert float(bits) > 0
+    assert knowledge(text, "calls")[1:] == "0 0.0% 0.0".split()
 
 
-def test_it_says_whether_the_budget_is_supported() -> None:
-    assert "Too short for the budget" in page([window(0), window(1)])
-    long = [window(i, connections={CLIENT: 1}) for i in range(3000)]
-    assert "Supports the budget of 1 false alarm a week." in page(long)
+def test_it_says_how_complete_that_is() -> None:
+    clients = [Connection("in", "tcp", f"10.0.0.{i % 100}", 80) for i in range(600)]
+    model = WorkloadModel.fit([window(i, connections={c: 1}) for i, c in enumerate(clients)])
+    completeness = model.provenance.completeness
+    assert completeness is not None
+    text = describe(model)
+    assert f"State    {completeness.state}: {completeness.reason}\n" in text
+    low, high = completeness.signals[Signal.CONNECTIONS].new_items(3600)[1:]
+    assert f"({low:,}-{high:,})" in knowledge(text, "connections")
+    unknown = describe(model.with_provenance(completeness=None))
+    assert "State" not in unknown
+    assert len(knowledge(unknown, "connections")) == 4
+
+
+def test_it_says_what_was_kept_out_and_done_since() -> None:
+    model = WorkloadModel.fit([window(i) for i in range(9)])
+    assert "Quarantined" not in describe(model)
+    told = model.with_provenance(quarantined=tuple(map(str, range(9))), notes=("Merged.",))
+    assert describe(told).endswith("\n  7\n  ... and 1 more\nNotes (1)\n  Merged.\n")
+
+
+def test_it_says_which_budget_the_recording_supports() -> None:
+    model = WorkloadModel.fit([window(i, connections={CLIENT: 1}) for i in range(3000)])
+    assert f"Alerts   from {model.threshold:.1f} bits of evidence; held-out time" in describe(model)
+    assert f"         from {model.shift_threshold:.1f} bits that windows in" in describe(model)
+    assert "Budget   1/week; the recording supports 2.9/day and extrapolates beyond" in describe(
+        model
+    )
+    hourly = describe(model.with_budget(Budget.parse("1/hour")))
+    assert "Budget   1/hour; the recording supports that" in hourly
+    assert re.search("\nExpect   up to 1[67][0-9] false alarms a week\n", hourly)
+
+
+def test_it_says_what_may_come_of_things_that_learning_had_no_time_to_see() -> None:
+    short, shortest = (page([window(i) for i in range(seconds)]) for seconds in (600, 2))
+    assert re.search(r"Expect +up to \d+ false alarms a week, mostly of new things: learn", short)
+    assert "Expect   more than 1,000 false alarms a week: learn longer" in shortest
+
+
+def test_the_volumes_are_those_of_most_windows() -> None:
+    read, write = (count_ngrams(symbols(call)) for call in ("read", "write"))
+    usual = [window(i, times(read, 100) + times(write, 2 + i % 2)) for i in range(100)]
+    rare = [window(i, times(read, 3000)) for i in range(100, 104)]
+    lines = page(usual + rare).splitlines()
+    title = lines.index("System calls (2), and how many nine in ten windows of 1 s make")
+    assert lines[title + 1].split() == "22,000 times read 91 to 181".split()
+    assert lines[title + 2].split() == "250 times write 2 to 5".split()
+
+
+def test_the_volumes_of_windows_of_all_lengths_are_shares() -> None:
+    read, write = (count_ngrams(symbols(call)) for call in ("read", "write"))
+    some = [
+        replace(window(i, times(read, 3) + write), observed=SECOND * 9 ** (i % 5))
+        for i in range(20)
+    ]
+    lines = page(some).splitlines()
+    title = lines.index("System calls (2), and their shares")
+    assert lines[title + 1].split() == "60 times read 75.0%".split()
+
+
+def times(ngrams: NgramCounts, factor: int) -> NgramCounts:
+    return NgramCounts(ngrams.ngrams, ngrams.counts * factor)
 
 
 def test_it_says_what_was_lost() -> None:
@@ -83,9 +150,9 @@ def test_it_counts_what_it_does_not_list() -> None:
     assert "/bin/08" not in text
 
 
-def test_the_replicas_are_counted() -> None:
-    replicas = [window(i, replica=f"shop/web-{i % 3}") for i in range(30)]
-    assert "30 windows, 0 min 30 s, 3 replicas" in page(replicas)
+def test_the_replicas_and_the_pauses_are_counted() -> None:
+    replicas = [window(i, replica=f"shop/web-{i % 3}") for i in (*range(20), *range(90, 100))]
+    assert "30 windows, 0 min 30 s, 3 replicas, with 1 pause\n" in page(replicas)
 
 
 @pytest.mark.parametrize("path", ["/srv/" + "long/" * 99, "/srv/" + "長い" * 60, "/é" * 60])

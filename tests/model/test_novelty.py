@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_model import escape_bits as naive_bits
 
-from baseline.model.novelty import escape_bits
+from baseline.model.novelty import discount, escape_bits
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=20))
@@ -30,3 +30,13 @@ def test_the_probability_of_something_new_is_about_the_observed_rate() -> None:
     singletons = new.sum(axis=1)
     estimated = 2 ** -escape_bits(np.full(200, 500), singletons)
     assert estimated.mean() == pytest.approx(0.1, rel=0.05)
+
+
+@given(st.lists(st.integers(1, 2**40), min_size=1), st.floats(1e-6, 1))
+def test_what_is_discounted_is_never_nothing(counts: list[int], factor: float) -> None:
+    ascending = np.array(sorted(counts), np.int64)
+    less = discount(ascending, factor)
+    assert (less >= 1).all()
+    assert (less <= ascending).all()
+    assert less.tolist() == sorted(less.tolist())
+    assert discount(ascending, 1).tolist() == ascending.tolist()

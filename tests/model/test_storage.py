@@ -5,21 +5,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from full_disk import largest_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import small_windows
+from strategies import MIDNIGHT, small_windows
 from synthetic_service import (
     ARCHITECTURE,
     INTRUDER,
+    SECOND,
     SHELL_STARTED,
     intruded,
     serving,
@@ -41,7 +42,7 @@ from baseline.window import Signal, Window
 FORMAT = Path(__file__).parents[2] / "models" / "FORMAT.md"
 TABLES = (
     "ngrams suffixes contexts executions executions_contexts connections connections_contexts "
-    "held_out"
+    "calls call_pairs call_windows held_out spans"
 ).split()
 
 
@@ -113,11 +114,38 @@ def test_what_is_read_is_what_was_written(
     again = load_model(path)
     assert (again.workload, again.architecture) == ("web", ARCHITECTURE)
     assert again.training == model.training
-    assert again.thresholds == model.thresholds
+    assert (again.threshold, again.shift_threshold) == (model.threshold, model.shift_threshold)
     assert again.score(new) == model.score(new)
+    assert again.explain(new) == model.explain(new)
     for signal in Signal:
         assert again.signals[signal].tables() == model.signals[signal].tables()
-        assert np.array_equal(again.held_out[signal], model.held_out[signal])
+    assert again.held_out.table() == model.held_out.table()
+
+
+def test_the_scores_of_a_busy_service_are_the_same_again(folder: Path) -> None:
+    """Its calls have a tree, and it is another with each window more or less."""
+    model, again = learned(), load_model(folder)
+    for new in [*islice(serving(6), 20), intruded(window(20))]:
+        assert again.score(new) == model.score(new)
+        assert again.explain(new) == model.explain(new)
+
+
+def test_a_job_that_runs_every_minute_of_half_a_year(tmp_path: Path) -> None:
+    model = learned()
+    spans = tuple(
+        (MIDNIGHT + i * 60 * SECOND, MIDNIGHT + i * 60 * SECOND + 1) for i in range(2**18)
+    )
+    training = replace(model.training, spans=spans)
+    many = WorkloadModel("web", ARCHITECTURE, training, model.signals, model.held_out)
+    save_model(many, tmp_path / "m")
+    assert load_model(tmp_path / "m").training == training
+
+
+def test_what_was_quarantined_and_done_since_is_kept(tmp_path: Path) -> None:
+    lines = tuple(f"{n}: {'read > ' * 30}" for n in range(9999))
+    model = learned().with_provenance(quarantined=lines, notes=("Merged.", "\u202eé"))
+    save_model(model, tmp_path / "m")
+    assert load_model(tmp_path / "m").provenance == model.provenance
 
 
 def test_the_same_model_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
@@ -136,6 +164,8 @@ def test_the_format_is_described(folder: Path) -> None:
     }
     manifest = json.loads((folder / MANIFEST).read_text())
     names = [*manifest, *manifest["training"], *manifest["training"]["ledger"], *TABLES]
+    completeness = manifest["provenance"]["completeness"]
+    names += [*manifest["provenance"], *completeness, *completeness["signals"]["ngrams"]]
     for name in TABLES:
         names += pq.read_schema(folder / f"{name}.parquet").names
     assert [name for name in names if f"`{name}`" not in text] == []
@@ -255,17 +285,21 @@ def deep(levels: int) -> str:
 
 
 EVIL_MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "another version": lambda m: m.update(version=2),
+    "another version": lambda m: m.update(version=1),
     "another format": lambda m: m.update(format="baseline recording"),
     "no files": lambda m: m.update(files=[]),
     "an unknown architecture": lambda m: m.update(architecture="vax"),
     "a workload that is no text": lambda m: m.update(workload=["web"]),
     "no training": lambda m: m.pop("training"),
     "fewer windows": lambda m: m["training"].update(windows=7),
-    "no time": lambda m: m["training"].update(covered=0),
-    "more time covered than observed": lambda m: m["training"].update(covered=10**15),
-    "a number that is text": lambda m: m["training"].update(start="yesterday"),
-    "a number that is too large": lambda m: m["training"].update(start=10**30),
+    "no replicas": lambda m: m["training"].update(replicas=0),
+    "no time": lambda m: m["training"].update(observed=0),
+    "no provenance": lambda m: m.pop("provenance"),
+    "completeness that is none": lambda m: m["provenance"].update(completeness={}),
+    "quarantined that is no text": lambda m: m["provenance"].update(quarantined=[7]),
+    "spans of its own": lambda m: m["training"].update(spans=[[0, 1]]),
+    "a number that is text": lambda m: m["training"].update(observed="all day"),
+    "a number that is too large": lambda m: m["training"].update(observed=10**30),
     "a number that is none": lambda m: m["training"].update(observed=float("nan")),
     "a ledger without lines": lambda m: m["training"].update(ledger={"ngrams": 3}),
     "a field too many": lambda m: m["training"].update(path="/etc/passwd"),
@@ -280,7 +314,7 @@ def test_a_manifest_that_cannot_be(folder: Path, evil: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", deep(10**5).encode(), b" " * (1 << 21), b'"\xff"']
+    "content", [b"", b"{", b"[]", b"null", deep(10**5).encode(), b" " * (1 << 25), b'"\xff"']
 )
 def test_a_manifest_that_is_none(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
@@ -302,7 +336,29 @@ EVIL_TABLES: dict[str, tuple[str, Callable[[pa.Table], pa.Table]]] = {
     "an item in more windows": ("executions", with_column("windows", first(10**12))),
     "surprise that is no number": ("held_out", with_column("ngrams", first(float("nan")))),
     "surprise below zero": ("held_out", with_column("executions", first(-1.0))),
+    "surprise without end": ("held_out", with_column("calls", first(float("inf")))),
+    "surprise that does not add": ("held_out", with_column("calls", first(1e300))),
+    "counts that do not add": ("held_out", with_column("ngrams_count", first(2**63 - 1))),
+    "a replica too many": ("held_out", with_column("replica", first(1))),
+    "a replica below zero": ("held_out", with_column("replica", first(-1))),
     "a window less": ("held_out", lambda t: t.slice(1)),
+    "a time before all time": ("ngrams", with_column("first_seen", first(-1))),
+    "last seen before first": ("connections", with_column("last_seen", first(1))),
+    "no spans": ("spans", lambda t: t.slice(0, 0)),
+    "a span that ends before it begins": ("spans", with_column("end", first(1))),
+    "spans that overlap": ("spans", lambda t: pa.concat_tables([t, t])),
+    "a call twice": ("calls", lambda t: pa.concat_tables([t, t])),
+    "a call less": ("calls", lambda t: t.slice(1)),
+    "a call never made": ("calls", with_column("count", first(0))),
+    "a pair twice": ("call_pairs", lambda t: pa.concat_tables([t, t])),
+    "a pair less": ("call_pairs", lambda t: t.slice(1)),
+    "no pairs": ("call_pairs", lambda t: t.slice(0, 0)),
+    "a level too high": ("call_pairs", with_column("level", first(200))),
+    "a pair of another call": ("call_pairs", with_column("other_symbol", first(9999))),
+    "a pair in more windows": ("call_pairs", with_column("windows", first(1e6))),
+    "windows of no number": ("call_windows", with_column("windows", first(0))),
+    "windows of no length": ("call_windows", with_column("length", first(0))),
+    "two lengths": ("call_windows", lambda t: pa.concat_tables([t, t])),
     "no JSON": ("executions", with_column("item", first("import os"))),
     "an object": ("executions_contexts", with_column("part", first('{"a": 1}'))),
     "deep JSON": ("executions", with_column("item", first(deep(10**5)))),

@@ -27,7 +27,7 @@ from baseline.parquet import write_table
 
 WINDOWS = list(islice(serving(1), 30))
 MODEL = WorkloadModel.fit([*WINDOWS[:-1], intruded(WINDOWS[-1])], ARCHITECTURE)
-TABLES = [name for kind in SIGNAL_MODELS.values() for name in kind.schemas] + ["held_out"]
+TABLES = [name for kind in SIGNAL_MODELS.values() for name in kind.schemas] + ["held_out", "spans"]
 
 Rows = list[dict[str, Any]]
 
@@ -97,7 +97,9 @@ def use_or_refuse(path: Path) -> WorkloadModel | None:
     except ModelError:
         return None
     assert describe(model)
-    assert model.score(intruded(WINDOWS[0])).bits >= 0
+    for window in (WINDOWS[0], intruded(WINDOWS[0])):
+        assert model.score(window).bits >= 0
+        assert all(evidence.bits >= 0 for evidence in model.explain(window))
     return model
 
 
@@ -112,7 +114,7 @@ def test_a_flipped_bit_is_refused_or_means_nothing(sound: Path, data: st.DataObj
         model = use_or_refuse(path)
     if model:
         assert (model.workload, model.training) == (MODEL.workload, MODEL.training)
-        assert model.thresholds == MODEL.thresholds
+        assert (model.threshold, model.shift_threshold) == (MODEL.threshold, MODEL.shift_threshold)
 
 
 json_values = st.recursive(
@@ -156,8 +158,10 @@ def test_any_cell_is_refused_or_usable(sound: Path, data: st.DataObject) -> None
     field = written.schema.field(data.draw(st.integers(0, written.num_columns - 1)))
     values = {
         pa.string(): st.one_of(st.text(), json_values.map(json.dumps)),
-        pa.uint8(): st.integers(0, 255),
+        pa.uint8(): st.integers(0, 2**8 - 1),
+        pa.uint16(): st.integers(0, 2**16 - 1),
         pa.uint64(): st.integers(0, 2**64 - 1),
+        pa.int32(): st.integers(-(2**31), 2**31 - 1),
         pa.int64(): st.integers(-(2**63), 2**63 - 1),
         pa.float64(): st.floats(),
     }
@@ -173,6 +177,14 @@ def with_row(**values: object) -> Callable[[Rows], object]:
 
 def with_first(**values: object) -> Callable[[Rows], object]:
     return lambda rows: rows[0].update(values)
+
+
+def without_other_calls(rows: Rows) -> None:
+    rows[:] = [row for row in rows if row["symbol"] == row["other_symbol"]]
+
+
+def without_a_pair(rows: Rows) -> None:
+    rows.remove(next(row for row in rows if row["symbol"] != row["other_symbol"]))
 
 
 def execution(*image: object, uid: object = 0) -> str:
@@ -192,6 +204,27 @@ def execution(*image: object, uid: object = 0) -> str:
         ("executions_contexts", with_row(context='["never seen"]', part="null")),
         ("executions_contexts", lambda rows: rows.pop(1)),
         ("connections_contexts", lambda rows: rows.pop(0)),
+        ("executions", with_first(first_seen=2**62)),
+        ("held_out", with_first(ngrams_count=2**63 - 1)),
+        ("held_out", with_first(calls=1e19)),
+        ("held_out", with_first(calls=float("nan"))),
+        ("held_out", with_first(replica=1)),
+        ("held_out", lambda rows: rows.pop()),
+        ("spans", lambda rows: rows.clear()),
+        ("spans", with_row(start=0, end=1)),
+        ("calls", with_first(symbol=2**16 - 1)),
+        ("calls", with_first(usual_bits=float("inf"))),
+        ("call_pairs", with_row(level=48, other_level=48)),
+        ("call_pairs", with_first(windows=0.0)),
+        ("call_pairs", with_first(windows=float("nan"))),
+        ("call_pairs", with_first(windows=1e300)),
+        ("call_pairs", lambda rows: rows.clear()),
+        ("call_pairs", without_other_calls),
+        ("call_pairs", without_a_pair),
+        ("call_windows", lambda rows: rows.clear()),
+        ("call_windows", with_row()),
+        ("call_windows", with_first(windows=31)),
+        ("call_windows", with_first(length=-1)),
         ("executions", with_first(item="9" * 5000)),
         ("executions", with_first(item=execution("/bin/sh", ""))),
         ("executions", with_first(item=execution("/bin/sh", "", 0))),
