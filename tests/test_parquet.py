@@ -7,7 +7,14 @@ import pytest
 
 import baseline.parquet
 from baseline.errors import ModelError
-from baseline.parquet import ROW_GROUP_ROWS, described, read_table, table_writer, write_table
+from baseline.parquet import (
+    ROW_GROUP_ROWS,
+    as_array,
+    described,
+    read_table,
+    table_writer,
+    write_table,
+)
 
 SCHEMA = pa.schema(
     [
@@ -108,3 +115,11 @@ def test_a_small_file_that_unfolds_beyond_the_limit_is_refused(
     assert read_table(path, schema, ModelError, "").num_rows == 4096
     monkeypatch.setattr(baseline.parquet, "MAX_TABLE_BYTES", 1 << 20)
     assert refusal(path, schema).endswith("holds more than this format allows")
+
+
+@pytest.mark.parametrize("kind", [pa.uint8(), pa.uint16(), pa.uint64(), pa.int64(), pa.float64()])
+@pytest.mark.parametrize("chunks", [[], [[]], [[1, 2]], [[1], [], [200, 3]]])
+def test_numbers_are_those_of_the_column(kind: pa.DataType, chunks: list[list[int]]) -> None:
+    array = as_array(pa.chunked_array(chunks, kind))
+    assert array.tolist() == [number for chunk in chunks for number in chunk]
+    assert pa.from_numpy_dtype(array.dtype) == kind

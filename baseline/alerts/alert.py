@@ -1,25 +1,36 @@
 """The alert: what deviated, by how much, and the explanation that goes with it."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import PurePosixPath
 
-from baseline.model.score import Evidence, Item, Score, signal_of
+from baseline.model.score import Call, Evidence, Item, Score, signal_of
 from baseline.sighting import Process
-from baseline.syscalls import ngram_names
-from baseline.window import Connection, Execution, Image, Signal
+from baseline.syscalls import ngram_names, symbol_name
+from baseline.window import HISTOGRAMS, Connection, Execution, Image, Signal
 
 # An unseen program or peer names an event better than the system calls it made, however many bits
 # those carry.
-_MOST_TELLING = (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS)
+_MOST_TELLING = (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS, Signal.CALLS)
 _NOUNS = {
     Signal.EXECUTIONS: "program",
     Signal.CONNECTIONS: "peer",
     Signal.NGRAMS: "system-call sequence",
+    Signal.CALLS: "volume",
 }
+
+
+class RaisedBy(StrEnum):
+    """What raised an alert."""
+
+    FIRST_SIGHT = "first sight"
+    WINDOW = "window"
+    SHIFT = "lasting shift"
 
 
 def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> Evidence:
@@ -49,7 +60,10 @@ class Alert:
         time: when it was detected, by the clock of the observations, in nanoseconds since the
             epoch.
         start, end: of what was judged, likewise; both ``time`` for a first sight.
+        test: what raised it.
         score: how surprising it is, against which threshold, and the evidence.
+        once_in: seconds of normal time in which so much evidence comes once, as far as that can be
+            known.
         unseen: the items judged that learning never saw; not only those in the evidence.
         process: who did what leads the evidence; ``None`` where it is not known.
         already_reported: distinct items seen with it that were left out of the score, because
@@ -64,7 +78,9 @@ class Alert:
     time: int
     start: int
     end: int
+    test: RaisedBy
     score: Score
+    once_in: float
     unseen: frozenset[Item]
     process: Process | None
     already_reported: int = 0
@@ -79,8 +95,8 @@ class Alert:
 
     @property
     def signal(self) -> Signal:
-        """The signal that decided: ``bits`` and ``threshold`` are of it."""
-        return self.score.signal
+        """The signal of what says best what happened."""
+        return self.leading.signal
 
     @property
     def leading(self) -> Evidence:
@@ -114,6 +130,11 @@ class Alert:
         if isinstance(item, Connection):
             by = f", by {self.process.comm}" if self.process else ""
             return f"{'new' if unseen else 'rare'} peer: {item}{by}"
+        if isinstance(item, Call):
+            normal = f"; {leading.nearest}" if leading.nearest else ""
+            return (
+                f"unusual number of system calls: {leading.count:,} {leading.description}{normal}"
+            )
         if not unseen:
             return f"unusual system calls, most of all: {leading.description}"
         if not among:
@@ -130,20 +151,26 @@ class Alert:
         time, start, end     ISO 8601, UTC
         workload, replica    text
         headline             what happened, in one line
-        signal               the one that decided: ``ngrams``, ``executions``, ``connections``
-        bits, threshold      of that signal
-        p_value              number
-        by_signal            signal -> bits
+        test                 ``first sight``, ``window`` or ``lasting shift``
+        signal               of the leading evidence: ``ngrams``, ``executions``, ``connections``
+                             or ``calls``
+        bits, threshold      how rare so much evidence is in normal time, and how rare it had to be
+        p_value              the same as a probability for a window
+        once_in_seconds      seconds of normal time in which it comes once
+        by_signal            signal -> surprise on its own scale, in bits
         process              ``pid``, ``tid``, ``comm``, ``lineage``; or null
         evidence             heaviest first: ``signal``, ``description``, ``count``, ``bits``,
-                             ``unseen`` (in learning), ``nearest`` (normal behaviour), ``item``
+                             ``unseen`` (in learning), ``first_seen``, ``last_seen`` (there; or
+                             null), ``without`` (``bits`` of the alert if it had not occurred; null
+                             for a lasting shift), ``nearest`` (normal behaviour), ``item``
         unseen               signal -> number of items that learning never saw
         already_reported     number of items
         folded               number of windows
         ===================  ==============================================================
 
-        An ``item`` is ``{syscalls, packed}``, ``{lineage, uid}`` or ``{direction, protocol, peer,
-        port}``; a lineage is a list of ``{path, script, unlinked}``, oldest ancestor first.
+        An ``item`` is ``{syscalls, packed}``, ``{lineage, uid}``, ``{direction, protocol, peer,
+        port}`` or ``{syscall}``; a lineage is a list of ``{path, script, unlinked}``, oldest
+        ancestor first.
         """
         unseen = Counter(map(signal_of, self.unseen))
         return {
@@ -154,10 +181,12 @@ class Alert:
             "workload": self.workload,
             "replica": self.replica,
             "headline": self.headline,
+            "test": self.test.value,
             "signal": self.signal.value,
             "bits": round(self.score.bits, 2),
             "threshold": round(self.score.threshold, 2),
             "p_value": float(f"{self.score.p_value:.3g}"),
+            "once_in_seconds": float(f"{self.once_in:.3g}"),
             "by_signal": {s.value: round(bits, 2) for s, bits in self.score.by_signal.items()},
             "process": self.process
             and {
@@ -173,12 +202,15 @@ class Alert:
                     "count": e.count,
                     "bits": round(e.bits, 2),
                     "unseen": e.item in self.unseen,
+                    "first_seen": e.seen and iso_time(e.seen.first),
+                    "last_seen": e.seen and iso_time(e.seen.last),
+                    "without": None if math.isnan(e.without) else round(e.without, 2),
                     "nearest": e.nearest,
                     "item": self._item(e.item),
                 }
                 for e in self.score.evidence
             ],
-            "unseen": {signal.value: unseen[signal] for signal in Signal},
+            "unseen": {signal.value: unseen[signal] for signal in HISTOGRAMS},
             "already_reported": self.already_reported,
             "folded": self.folded,
         }
@@ -188,6 +220,8 @@ class Alert:
             return {"lineage": _lineage(item.lineage), "uid": item.uid}
         if isinstance(item, Connection):
             return item._asdict()
+        if isinstance(item, Call):
+            return {"syscall": symbol_name(item.symbol, self.architecture)}
         # As text: many readers of JSON keep 53 bits of a number.
         return {"syscalls": list(ngram_names(item, self.architecture)), "packed": f"{item:#018x}"}
 

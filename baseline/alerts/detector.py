@@ -4,19 +4,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-import numpy as np
-
-from baseline.alerts.alert import Alert, leading_evidence
-from baseline.model.score import Item, Score, signal_of
+from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
+from baseline.alerts.lasting_shift import LastingShift
+from baseline.model.score import LEAST_P_VALUE, Call, Item, Score, signal_of
 from baseline.model.workload_model import WorkloadModel
 from baseline.sighting import Observation, Process, Sighting
-from baseline.window import NgramCounts, Signal, Window
+from baseline.window import Signal, Window
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 REPEAT_AFTER = 600.0
 """Seconds after which an alert may tell the same again."""
+
+LASTS_FOR = 10.0
+"""Seconds after which an unusual volume of calls that comes again is another one."""
 
 REMEMBERED = 4096
 """Items of each kind remembered for a workload; beyond it the oldest are forgotten."""
@@ -31,6 +33,8 @@ class _Watched:
         reported: item -> when an alert told of it; the oldest first.
         processes: item that the model does not know -> who did it, from its first sight.
         waiting: (replica, signal) that raised an alert at first sight and now wait for the window.
+        shifts: replica -> the evidence that its latest windows add up to.
+        shifted: when an alert told of a lasting shift; ``None`` for never.
         folded: anomalous windows since the last alert that held nothing new.
     """
 
@@ -38,6 +42,8 @@ class _Watched:
     reported: dict[Item, int] = field(default_factory=dict)
     processes: dict[Item, Process] = field(default_factory=dict)
     waiting: dict[tuple[str, Signal], None] = field(default_factory=dict)
+    shifts: dict[str, LastingShift] = field(default_factory=dict)
+    shifted: int | None = None
     folded: int = 0
 
 
@@ -45,10 +51,14 @@ class Detector:
     """Judges observations by the models of their workloads, and says each thing once.
 
     An item that no learning saw, and that is surprising enough by itself, is an alert at its first
-    sight, milliseconds after it happened.  Everything else is judged when its window is complete.
+    sight, milliseconds after it happened.  Everything else is judged when its window is complete,
+    by itself and together with the windows before it.
+
     A window is scored without what was reported during the last ``repeat_after`` seconds, so that
     an intruder's shell is one alert and not one a second, while anything else it does still adds
-    up to the next; what this holds back is counted.
+    up to the next; what this holds back is counted.  An unusual volume of calls is reported once
+    for as long as it lasts.  A workload that has shifted may well stay so: of that there is at most
+    one alert in ``repeat_after`` seconds.
 
     First sights raise at most one alert for each replica and signal between two windows: a
     program that is new brings new system calls by the dozen, and the window lists them together.
@@ -73,6 +83,7 @@ class Detector:
         self.folded = 0
         self._watched = {name: _Watched(model) for name, model in models.items()}
         self._repeat_after = round(repeat_after * 1e9)
+        self._lasts_for = round(min(repeat_after, LASTS_FOR) * 1e9)
         self._without_model: dict[str, bool] = {}
 
     def observe(self, observation: Observation) -> Alert | None:
@@ -111,30 +122,64 @@ class Detector:
         if not _tells(score):
             return None
         _remember(watched.waiting, place, None)
-        return self._alert(watched, sighting, score, [item])
+        return self._alert(watched, sighting, score, RaisedBy.FIRST_SIGHT, unseen=[item])
 
     def _observe_window(self, window: Window, watched: _Watched) -> Alert | None:
         for signal in Signal:
             watched.waiting.pop((window.replica, signal), None)
+        shift = watched.shifts.pop(window.replica, None) or LastingShift()
+        _remember(watched.shifts, window.replica, shift)
         score = watched.model.score(window)
-        if not _tells(score):
-            return None
-        repeated = {i for i in _items(window) if self._recently(watched, i, window.end)}
+        repeated = self._repeated(watched, window)
         if repeated:
-            window = _without(window, repeated)
-            score = watched.model.score(window)
-            if not _tells(score):
+            was_anomaly = score.is_anomaly
+            score = watched.model.score(window, without=repeated)
+            if was_anomaly and not score.is_anomaly:
                 watched.folded += 1
                 self.folded += 1
-                return None
-        unseen = [item for item in _items(window) if not watched.model.knows(item)]
-        return self._alert(watched, window, score, unseen, already_reported=len(repeated))
+        test = RaisedBy.WINDOW
+        shift.add(window, score.bits, repeated)
+        if _is_near(watched.shifted, window.end, self._repeat_after):
+            shift.reset()
+        if not score.is_anomaly and shift.bits >= watched.model.shift_threshold:
+            test = RaisedBy.SHIFT
+            watched.shifted = window.end
+            score = replace(
+                score,
+                bits=shift.bits,
+                threshold=watched.model.shift_threshold,
+                p_value=2.0**-shift.bits,
+                evidence=shift.evidence(watched.model),
+            )
+        if not _tells(score):
+            return None
+        start = shift.start if test == RaisedBy.SHIFT else window.start
+        shift.reset()
+        # The evidence of a shift may be of windows before this one.
+        items = dict.fromkeys([*_items(window), *(e.item for e in score.evidence)])
+        unseen = [i for i in items if i not in repeated and not watched.model.knows(i)]
+        window = replace(window, start=start)
+        return self._alert(
+            watched, window, score, test, unseen=unseen, already_reported=len(repeated)
+        )
+
+    def _repeated(self, watched: _Watched, window: Window) -> set[Item]:
+        """What a window shows that an alert told of not long ago."""
+        items = [*_items(window), *(item for item in watched.reported if isinstance(item, Call))]
+        repeated = {item for item in items if self._recently(watched, item, window.end)}
+        if any(isinstance(item, Call) for item in repeated):
+            for surprise in watched.model.signals[Signal.CALLS].surprises(window):
+                if surprise.item in repeated:  # it lasts
+                    _remember(watched.reported, surprise.item, window.end)
+        return repeated
 
     def _alert(
         self,
         watched: _Watched,
         observation: Observation,
         score: Score,
+        test: RaisedBy,
+        *,
         unseen: Sequence[Item],
         already_reported: int = 0,
     ) -> Alert:
@@ -151,7 +196,9 @@ class Detector:
             time=end,
             start=start,
             end=end,
+            test=test,
             score=score,
+            once_in=watched.model.once_in(max(score.p_value, LEAST_P_VALUE)),
             unseen=frozenset(unseen),
             process=next((p for item in evidence if (p := watched.processes.get(item))), None),
             already_reported=already_reported,
@@ -164,9 +211,14 @@ class Detector:
         return alert
 
     def _recently(self, watched: _Watched, item: Item, time: int) -> bool:
-        """Whether an alert told of this not long ago (or, where the clock was set back, ahead)."""
-        told = watched.reported.get(item)
-        return told is not None and abs(time - told) < self._repeat_after
+        """Whether an alert told of this not long ago."""
+        limit = self._lasts_for if isinstance(item, Call) else self._repeat_after
+        return _is_near(watched.reported.get(item), time, limit)
+
+
+def _is_near(told: int | None, time: int, limit: int) -> bool:
+    """Whether two moments are less than so far apart, either way: the clock may be set back."""
+    return told is not None and abs(time - told) < limit
 
 
 def _tells(score: Score) -> bool:
@@ -178,18 +230,6 @@ def _items(window: Window) -> Iterator[Item]:
     yield from window.executions
     yield from window.connections
     yield from window.ngrams.ngrams.tolist()
-
-
-def _without(window: Window, items: set[Item]) -> Window:
-    """The window as if these items had not occurred in it."""
-    ngrams = [item for item in items if isinstance(item, int)]
-    kept = ~np.isin(window.ngrams.ngrams, np.array(ngrams, np.uint64))
-    return replace(
-        window,
-        ngrams=NgramCounts(window.ngrams.ngrams[kept], window.ngrams.counts[kept]),
-        executions={e: n for e, n in window.executions.items() if e not in items},
-        connections={c: n for c, n in window.connections.items() if c not in items},
-    )
 
 
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:

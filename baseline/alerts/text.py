@@ -1,5 +1,7 @@
 """Alerts as text for people, 80 columns wide."""
 
+import math
+from datetime import UTC, datetime
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -8,12 +10,20 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from baseline.alerts.alert import Alert, iso_time
+from baseline.alerts.alert import Alert, RaisedBy, iso_time
 from baseline.model.score import LEAST_P_VALUE, Evidence
 from baseline.printable import printable
-from baseline.window import Image, Signal
+from baseline.window import Image
 
 EVIDENCE_SHOWN = 5
+
+_LENGTHS = (
+    (365 * 86_400, "years"),
+    (86_400, "days"),
+    (3600, "hours"),
+    (60, "minutes"),
+    (1, "seconds"),
+)
 
 
 class TextSink:
@@ -49,13 +59,13 @@ def _render(alert: Alert) -> RenderableType:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     facts.add_row(
-        "surprise",
-        f"{score.bits:.1f} bits in {score.signal}, threshold {score.threshold:.1f}, "
-        f"p {'=' if score.p_value > LEAST_P_VALUE else '<'} {score.p_value:.2g}",
+        "evidence",
+        f"{score.bits:.1f} bits, threshold {score.threshold:.1f}: {_once_in(alert)}",
     )
-    others = [s for s in Signal if s != score.signal and score.by_signal.get(s)]
-    if others:
-        facts.add_row("", ", ".join(f"{score.by_signal[s]:.1f} bits in {s}" for s in others))
+    if score.bits < score.threshold:
+        facts.add_row("new", "in every way that the model can tell, which is always an alert")
+    if alert.test == RaisedBy.SHIFT:
+        facts.add_row("lasting", f"too little in a window, together since {iso_time(alert.start)}")
     if process := alert.process:
         facts.add_row("process", printable(f"{process.comm}, pid {process.pid}"))
         if process.lineage:
@@ -77,18 +87,52 @@ def _evidence(alert: Alert) -> Table:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row(Text("bits", "dim"), Text("count", "dim"), Text("evidence", "dim"))
+    table.add_row(Text("surprise", "dim"), Text("count", "dim"), Text("of what", "dim"))
     shown = _most_telling(alert)
     for evidence in shown:
         what = Text(printable(evidence.description))
         if evidence.nearest:
             what.append(f"\nnormal: {printable(evidence.nearest)}", "green")
+        what.append(f"\n{_learned(alert, evidence)}", "dim")
         table.add_row(f"{evidence.bits:.1f}", f"{evidence.count:,}", what)
     items = max(len(alert.unseen), len(alert.score.evidence)) - len(shown)
     if items > 0:
-        bits = sum(alert.score.by_signal.values()) - sum(e.bits for e in shown)
-        table.add_row(f"{bits:.1f}", "", f"in {items:,} more")
+        table.add_row(f"{_surprise(alert) - sum(e.bits for e in shown):.1f}", "", f"{items:,} more")
     return table
+
+
+def _surprise(alert: Alert) -> float:
+    """Of everything that was judged, also of what the evidence has no room for."""
+    if alert.test == RaisedBy.SHIFT:
+        return sum(e.bits for e in alert.score.evidence)
+    return sum(alert.score.by_signal.values())
+
+
+def _learned(alert: Alert, evidence: Evidence) -> str:
+    """When learning saw it, and what evidence there would be without it."""
+    seen = evidence.seen
+    text = f"in learning {_period(seen.first, seen.last)}" if seen else "never in learning"
+    if alert.test == RaisedBy.FIRST_SIGHT or math.isnan(evidence.without):
+        return text
+    return f"{text}; without it {evidence.without:.1f} bits"
+
+
+def _once_in(alert: Alert) -> str:
+    """How often normal time brings so much, as exactly as it can be known."""
+    about = "about" if alert.score.p_value >= LEAST_P_VALUE else "less than"
+    for length, unit in _LENGTHS:
+        if alert.once_in >= 2 * length:
+            return f"{about} once in {alert.once_in / length:,.0f} {unit} of normal time"
+    return "common in normal time"
+
+
+def _period(start: int, end: int) -> str:
+    """A time in UTC: of one day to the minute, of several to the day."""
+    (day, time), (last_day, last_time) = (
+        f"{datetime.fromtimestamp(moment / 1e9, UTC):%Y-%m-%d %H:%M}".split()
+        for moment in (start, end)
+    )
+    return f"{day} {time}-{last_time}" if day == last_day else f"{day} to {last_day}"
 
 
 def _most_telling(alert: Alert) -> list[Evidence]:

@@ -1,26 +1,34 @@
 """``baseline learn``: windows to models."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from baseline.cli.learning import HOUR, Learning, estimated
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import NewRecording, require_output
 from baseline.cli.progress import ProgressBar, counted, say
+from baseline.cli.quarantining import quarantine as quarantined
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import UsageError
+from baseline.model.budget import DEFAULT_BUDGET
+from baseline.model.completeness import WorkloadCompleteness
+from baseline.model.inheritance import inherit as inherited
 from baseline.model.inspection import MOST_FALSE_ALARMS
-from baseline.model.storage import require_no_models, save_models
-from baseline.model.workload_model import BUDGET_PER_WEEK, WorkloadModel
+from baseline.model.storage import load_models, require_no_models, save_models
+from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.recordings.format import HEADER_FILE
-from baseline.window import Signal, Window
+from baseline.window import HISTOGRAMS, Signal
+
+CEILING = HOUR
+"""Seconds after which ``--until-stable`` gives up, where no duration is given."""
 
 
 @click.command(
@@ -29,10 +37,22 @@ from baseline.window import Signal, Window
 From a running service, and keep what was seen:
   baseline learn --cgroup system.slice/nginx.service --duration 10m \\
     --out models --recording recording
+Until it has seen enough, but two hours at most:
+  baseline learn --cgroup system.slice/nginx.service --until-stable \\
+    --duration 2h --out models
 From recordings of several days or nodes:
-  baseline learn --from monday --from tuesday --out models""",
+  baseline learn --from monday --from tuesday --out models
+A new version, on top of what the one before did:
+  baseline learn --cgroup 'shop/*' --duration 10m --inherit models \\
+    --out models-2""",
 )
 @source_options()
+@click.option(
+    "--until-stable",
+    is_flag=True,
+    help="End as soon as every workload is complete: at most 1% of its windows show anything "
+    "new. At the latest after --duration; without it, after 1h or all of the recordings.",
+)
 @click.option(
     "--out",
     required=True,
@@ -46,27 +66,48 @@ From recordings of several days or nodes:
     metavar="RECORDING",
     help="Keep what was seen as a recording, too.",
 )
+@click.option(
+    "--inherit",
+    type=click.Path(path_type=Path),
+    metavar="MODELS",
+    help="Start from these models, of the version before: what they know stays known, at a tenth "
+    "of its weight.",
+)
+@click.option(
+    "--quarantine/--no-quarantine",
+    default=True,
+    show_default=True,
+    help="Keep out of the model the programs and peers that a single stretch of time, or a single "
+    "replica of several, showed: an intruder, perhaps.",
+)
+@click.option("--strict", is_flag=True, help="Refuse to learn where there is any such thing.")
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
-def command(source: SourceOptions, out: Path, recording: Path | None, force: bool) -> None:
+def command(
+    *,
+    source: SourceOptions,
+    until_stable: bool,
+    out: Path,
+    recording: Path | None,
+    inherit: Path | None,
+    quarantine: bool,
+    strict: bool,
+    force: bool,
+) -> None:
     """Learn what each workload normally does.
 
     Watches this machine's kernel, or takes recordings, and writes a model for each workload.
     Let it see what is normal: the whole test suite, a canary, an ordinary day. Ctrl-C ends it
     with a model of what was seen so far.
     """
-    require_output(out, force=force)
-    require_no_models(out, force=force)
-    if len({path.resolve() for path in source.recordings}) < len(source.recordings):
-        raise UsageError("A recording is given twice", "Give it once: it would count double")
-    if recording:
-        if not source.live:
-            raise UsageError("--recording means nothing without --cgroup", "Leave it out")
-        if recording.absolute() == out.absolute():
-            raise UsageError("--recording and --out are the same folder", "Give them two names")
-        require_output(recording, force=force, marker=HEADER_FILE)
+    _check_outputs(source, out, recording, force)
+    if strict and not quarantine:
+        raise UsageError("--strict and --no-quarantine exclude each other", "Give one of them")
+    predecessors = load_models(inherit) if inherit else {}
+    if until_stable and source.live and source.duration is None:
+        source = replace(source, duration=CEILING)
     losses = LossReport(say)
-    learned: defaultdict[str, list[Window]] = defaultdict(list)
-    with StopSignals() as stop:
+    learning = Learning()
+    with _StopWhenStable(learning if until_stable else None) as stop:
         with (
             ProgressBar("Learning", source.duration if source.live else None) as progress,
             open_source(source, stop, say) as opened,
@@ -78,20 +119,73 @@ def command(source: SourceOptions, out: Path, recording: Path | None, force: boo
                 if kept:
                     kept.write(window)
                 losses.add(window)
-                learned[window.workload].append(window)
-                progress.advance(f", {counted(len(learned), 'workload')}")
-        require_windows(sum(map(len, learned.values())), source)
-        models = [
-            WorkloadModel.fit(windows, opened.architecture)
-            for _, windows in sorted(learned.items())
-        ]
+                learning.add(window)
+                progress.report(learning.status)
+        require_windows(len(learning.windows), source)
+        learning.finish()
+        models = []
+        for name, seen in sorted(learning.windows.items()):
+            windows, kept_out = (
+                quarantined(seen, opened.architecture, strict=strict, say=say)
+                if quarantine
+                else (seen, ())
+            )
+            if name in predecessors:
+                model = inherited(windows, predecessors[name], opened.architecture)
+            else:
+                model = WorkloadModel.fit(windows, opened.architecture)
+            models.append(model.with_provenance(quarantined=kept_out))
         save_models(models, out, force=force)
-    Console(stderr=True, highlight=False, markup=False, emoji=False).print(_summary(models))
-    if any(model.false_alarms_per_week > BUDGET_PER_WEEK * 1.01 for model in models):
-        say(f"Too short to keep to {BUDGET_PER_WEEK:g} false alarm a week: learn longer.")
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console.print(_learned(models))
+    console.print(_completeness(learning.completeness))
+    if until_stable:
+        say(_verdict(learning))
+    supported = max((model.supported_budget for model in models), key=lambda b: b.per_second)
+    if supported.per_second > DEFAULT_BUDGET.per_second:
+        say(f"Too short to vouch for {DEFAULT_BUDGET}: it supports {supported}. Learn longer.")
     if recording:
         say(f"Wrote {recording}.")
     say(f"Wrote {out}: {counted(len(models), 'model')}; {losses.summary()}.")
+
+
+def _check_outputs(source: SourceOptions, out: Path, recording: Path | None, force: bool) -> None:
+    require_output(out, force=force)
+    require_no_models(out, force=force)
+    if len({path.resolve() for path in source.recordings}) < len(source.recordings):
+        raise UsageError("A recording is given twice", "Give it once: it would count double")
+    if recording:
+        if not source.live:
+            raise UsageError("--recording means nothing without --cgroup", "Leave it out")
+        if recording.absolute() == out.absolute():
+            raise UsageError("--recording and --out are the same folder", "Give them two names")
+        require_output(recording, force=force, marker=HEADER_FILE)
+
+
+class _StopWhenStable(StopSignals):
+    """Ctrl-C, or nothing more to learn.
+
+    Args:
+        learning: ends the work as soon as it is stable; ``None`` where only signals do.
+    """
+
+    def __init__(self, learning: Learning | None) -> None:
+        super().__init__()
+        self._learning = learning
+
+    def __call__(self) -> bool:
+        """Whether the work should end."""
+        return super().__call__() or (self._learning is not None and self._learning.is_stable)
+
+
+def _verdict(learning: Learning) -> str:
+    if learning.is_stable:
+        return "Stable: every workload is complete."
+    workloads = counted(len(learning.windows), "workload")
+    return (
+        f"Not stable: {learning.complete} of {workloads} complete, for the reasons above. "
+        "Learn longer."
+    )
 
 
 def _rate(per_week: float) -> str:
@@ -101,8 +195,8 @@ def _rate(per_week: float) -> str:
     return f"{per_week:,.{0 if per_week >= 10 else 1}f}"
 
 
-def _summary(models: Iterable[WorkloadModel]) -> Table:
-    """One line for each model: what it was learned from and what to expect of it."""
+def _learned(models: Iterable[WorkloadModel]) -> Table:
+    """One line for each model: what it was learned from, and the false alarms to expect."""
     table = Table(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
     table.add_column("workload", overflow="fold")
     for name in ("windows", "calls", "n-grams", "programs", "peers", "lost", "alarms/week"):
@@ -113,8 +207,26 @@ def _summary(models: Iterable[WorkloadModel]) -> Table:
             printable(model.workload),
             f"{training.windows:,}",
             f"{training.ledger.ngrams.counted:,}",
-            *(f"{model.signals[signal].completeness.items:,}" for signal in Signal),
+            *(f"{model.signals[signal].items:,}" for signal in HISTOGRAMS),
             f"{training.ledger.lost:,}",
             _rate(model.false_alarms_per_week),
+        )
+    return table
+
+
+def _completeness(completeness: Mapping[str, WorkloadCompleteness]) -> Table:
+    """One line for each workload: whether learning was enough, and what is still to come."""
+    table = Table(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
+    table.add_column("workload", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    table.add_column("new n-grams/h (90%)", justify="right", no_wrap=True)
+    table.add_column("because", overflow="fold")
+    for workload, its in sorted(completeness.items()):
+        coming = its.signals[Signal.NGRAMS].new_items(HOUR)
+        table.add_row(
+            printable(workload),
+            its.state.value,
+            f"{estimated(coming.expected)} ({estimated(coming.low)}-{estimated(coming.high)})",
+            its.reason,
         )
     return table

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from baseline.window import Ledger, Signal, Window
+from baseline.window import HISTOGRAMS, Ledger, Window
 
 
 class LossReport:
@@ -33,7 +33,7 @@ class LossReport:
 def complaint_about(ledger: Ledger) -> str:
     """What is not right about a ledger; empty where everything arrived and adds up."""
     complaints = []
-    for signal in Signal:
+    for signal in HISTOGRAMS:
         tally = getattr(ledger, signal.value)
         if tally.lost:
             complaints.append(f"{tally.lost:,} of {tally.counted:,} {signal.value} lost")

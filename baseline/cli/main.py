@@ -1,6 +1,6 @@
 """The command line: its list of commands, and the one door through which every error leaves.
 
-Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies, where ``--fail-on anomaly`` asks for it;
+Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies or changes, where ``--fail-on`` asks for it;
 130 and 143 where Ctrl-C or SIGTERM ended a command that had nothing to keep.
 """
 
@@ -28,6 +28,10 @@ COMMANDS = {
     "record": "Record what workloads do.",
     "export": "Write a recording or models as tidy Parquet.",
     "inspect": "Show what a model knows.",
+    "diff": "Tell what changed from one model to another.",
+    "merge": "Add up models of replicas, nodes and days.",
+    "accept": "Take what an alert told of for normal.",
+    "backtest": "Count the alerts a recording would have raised.",
     "doctor": "Check what this machine can do.",
     "unload": "Remove everything left in the kernel.",
     "demo": "See it at work on a real nginx.",
@@ -91,7 +95,7 @@ Options come from, the first that has them:
                    format = "json"
 
 \b
-Exit code: 0 fine, 1 error, 2 wrong use, 3 anomalies (--fail-on anomaly)""",
+Exit code: 0 fine, 1 error, 2 wrong use, 3 anomalies or changes (--fail-on)""",
 )
 @click.version_option(__version__, prog_name="baseline")
 @click.option(

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, nothing on a pipe; and messages that do not tear it."""
+"""A progress bar on a terminal, a line now and then on a pipe; and messages that do not tear it."""
 
 import sys
 import time
@@ -31,11 +31,14 @@ class ProgressBar:
     Args:
         doing: what the work is, such as ``Learning``.
         duration: seconds that it takes by the clock; ``None`` where the end is not known.
+        pause: seconds from one line to the next where there is no terminal.
     """
 
-    def __init__(self, doing: str, duration: float | None = None) -> None:
+    def __init__(self, doing: str, duration: float | None = None, *, pause: float = 60.0) -> None:
+        self._doing = doing
         self._duration = duration
-        self._started = time.monotonic()
+        self._pause = pause
+        self._started = self._spoke = time.monotonic()
         self._windows = 0
         self._progress = Progress(
             SpinnerColumn(),
@@ -65,11 +68,22 @@ class ProgressBar:
     def advance(self, note: str = "") -> None:
         """One more window was seen."""
         self._windows += 1
+        self._show(counted(self._windows, "window") + note)
+
+    def report(self, status: str) -> None:
+        """Tell how far the work has come: on the bar, or now and then in a line on a pipe."""
+        self._show(status)
+        now = time.monotonic()
+        if self._progress.disable and now >= self._spoke + self._pause:
+            self._spoke = now
+            say(f"{self._doing} for {(now - self._started) / 60:.0f} min: {status}")
+
+    def _show(self, note: str) -> None:
         elapsed = time.monotonic() - self._started
         self._progress.update(
             self._task,
             completed=elapsed if self._duration is None else min(elapsed, self._duration),
-            note=counted(self._windows, "window") + note,
+            note=note,
         )
 
     @contextmanager

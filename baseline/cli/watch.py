@@ -1,7 +1,7 @@
 """``baseline watch``: windows to alerts."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -10,16 +10,21 @@ import click
 from baseline.alerts.detector import Detector
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
+from baseline.cli.budget import budget as parse_budget
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import ModelError
+from baseline.model.budget import DEFAULT_BUDGET, Budget
 from baseline.model.storage import load_models, require_architecture
+from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
 
 ANOMALIES_FOUND = 3
+
+_NAMED = 3
 
 _SINKS: dict[str, Callable[[TextIO], TextSink | JsonLinesSink]] = {
     "text": TextSink,
@@ -32,6 +37,8 @@ _SINKS: dict[str, Callable[[TextIO], TextSink | JsonLinesSink]] = {
     epilog="""\b
 Watch a service until Ctrl-C:
   baseline watch --cgroup system.slice/nginx.service --models models
+With at most two false alarms a month of each workload:
+  baseline watch --cgroup 'shop/*' --models models --budget 2/month
 Check a recording in CI:
   baseline watch --from recording --models models --fail-on anomaly""",
 )
@@ -42,6 +49,15 @@ Check a recording in CI:
     type=click.Path(path_type=Path),
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
+)
+@click.option(
+    "--budget",
+    type=parse_budget,
+    default=str(DEFAULT_BUDGET),
+    show_default=True,
+    metavar="N/TIME",
+    help="False alarms to expect of each workload: 1/day, 2/month; of a minute, hour, day, week, "
+    "month or year.",
 )
 @click.option(
     "--format",
@@ -59,8 +75,10 @@ Check a recording in CI:
 @click.pass_context
 def command(
     context: click.Context,
+    *,
     source: SourceOptions,
     models: Path,
+    budget: Budget,
     form: str,
     fail_on: str | None,
 ) -> None:
@@ -69,7 +87,8 @@ def command(
     Alerts go to stdout, one for each thing that happened; everything else to stderr. Replaying
     recordings needs no rights at all.
     """
-    learned = load_models(models)
+    learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
+    _say_what_is_supported(learned, budget)
     detector = Detector(learned)
     sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
@@ -80,6 +99,7 @@ def command(
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)
+        _say_what_length_hides(learned, opened.interval)
         for observation in opened.observations:
             alert = detector.observe(observation)
             if alert:
@@ -103,3 +123,30 @@ def command(
     )
     if fail_on and detector.alerts:
         context.exit(ANOMALIES_FOUND)
+
+
+def _say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:
+    """Tell which models would need more learning to keep the budget."""
+    supported = [
+        f"{name} {model.supported_budget}"
+        for name, model in sorted(learned.items())
+        if budget.per_second < model.supported_budget.per_second
+    ]
+    if supported:
+        more = f" and {len(supported) - _NAMED} more" * (len(supported) > _NAMED)
+        say(
+            f"Learning was too short to vouch for {budget} (it supports "
+            f"{', '.join(supported[:_NAMED])}{more}): thresholds are extrapolated. Learn longer."
+        )
+
+
+def _say_what_length_hides(learned: Mapping[str, WorkloadModel], interval: float) -> None:
+    """Tell which models were calibrated on windows of quite another length."""
+    for name, model in sorted(learned.items()):
+        length = model.training.window_seconds
+        if not length / 2 <= interval <= length * 2:
+            say(
+                f"{name} was learned in windows of {length:.3g} s, these are of {interval:g} s: "
+                "the budget does not hold and volumes of calls are not judged. "
+                f"Use --interval {length:.3g}s."
+            )

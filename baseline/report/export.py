@@ -66,13 +66,14 @@ CONNECTION_COLUMNS = [
 
 Item = TypeVar("Item", Execution, Connection)
 
-_TIME = pa.timestamp("us", tz="UTC")
+TIME = pa.timestamp("us", tz="UTC")
+"""Type of a moment; see :func:`times`."""
 
 _WINDOW_KEY = [
     described("node", pa.string(), "name of the machine"),
     described("workload", pa.string(), "name of the workload"),
     described("replica", pa.string(), "path of the cgroup; empty for a sum over several"),
-    described("time", _TIME, "when the window began"),
+    described("time", TIME, "when the window began"),
 ]
 _COUNT = described("count", pa.int64(), "how often in this window")
 
@@ -80,7 +81,7 @@ RECORDING_TABLES = {
     "windows": pa.schema(
         [
             *_WINDOW_KEY,
-            described("end_time", _TIME, "when the window ended"),
+            described("end_time", TIME, "when the window ended"),
             described("seconds", pa.float64(), "time watched, in s, summed over replicas"),
             described("calls", pa.int64(), "system calls"),
             described("distinct_ngrams", pa.int64(), "different n-grams of system calls"),
@@ -219,6 +220,11 @@ def connection_arrays(connections: Sequence[Connection]) -> list[pa.Array]:
     ]
 
 
+def times(nanoseconds: Iterable[int]) -> pa.Array:
+    """Nanoseconds since the epoch as ``TIME``."""
+    return pa.array([time // 1000 for time in nanoseconds], TIME)
+
+
 def _batches(windows: Iterable[Window]) -> Iterator[list[Window]]:
     """Windows by about a row group of entries at a time, to be sorted and written together."""
     batch: list[Window] = []
@@ -240,7 +246,7 @@ def _tables(windows: list[Window], node: str, architecture: str) -> dict[str, pa
             pa.array([node] * len(windows), pa.string()),
             pa.array([window.workload for window in windows], pa.string()),
             pa.array([window.replica for window in windows], pa.string()),
-            _times(window.start for window in windows),
+            times(window.start for window in windows),
         ],
         schema=pa.schema(_WINDOW_KEY),
     )
@@ -293,7 +299,7 @@ def _last_calls(
 
 def _window_arrays(windows: Sequence[Window]) -> list[pa.Array]:
     return [
-        _times(window.end for window in windows),
+        times(window.end for window in windows),
         pa.array([window.observed / 1e9 for window in windows], pa.float64()),
         _integers(window.ngrams.total for window in windows),
         _integers(len(window.ngrams) for window in windows),
@@ -320,7 +326,3 @@ def _entries(histograms: Iterable[Mapping[Item, int]]) -> list[tuple[Item, int]]
 
 def _integers(values: Iterable[int]) -> pa.Array:
     return pa.array(list(values), pa.int64())
-
-
-def _times(nanoseconds: Iterable[int]) -> pa.Array:
-    return pa.array([time // 1000 for time in nanoseconds], _TIME)

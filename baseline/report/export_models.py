@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from baseline.model.calls import CallModel
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
+from baseline.model.inspection import usual_volumes
 from baseline.model.ngrams import NgramModel
 from baseline.model.workload_model import WorkloadModel
 from baseline.parquet import described
@@ -17,43 +19,88 @@ from baseline.report.export import (
     EXECUTION_COLUMNS,
     NGRAM_COLUMNS,
     README,
+    TIME,
     connection_arrays,
     execution_arrays,
     ngram_arrays,
     tidy_folder,
+    times,
 )
-from baseline.window import Signal
+from baseline.syscalls import symbol_name
+from baseline.window import HISTOGRAMS, Signal
 
 _WORKLOAD = described("workload", pa.string(), "name of the workload")
 _WINDOWS = described("windows", pa.int64(), "windows of training in which it occurred")
 _COUNT = described("count", pa.int64(), "how often it occurred in training")
+_SEEN = [
+    described("first_seen", TIME, "start of the first window of training with it"),
+    described("last_seen", TIME, "end of the last window of training with it"),
+]
 
 MODEL_TABLES = {
     "models": pa.schema(
         [
             _WORKLOAD,
             described("architecture", pa.string(), "architecture that was watched"),
+            described("start_time", TIME, "when training began"),
+            described("end_time", TIME, "when it ended"),
             described("windows", pa.int64(), "windows of training"),
+            described("replicas", pa.int64(), "replicas watched"),
             described("seconds", pa.float64(), "time watched in training, in s"),
-            *(
-                described(f"{signal}_threshold", pa.float64(), "alert from this surprise, in bits")
-                for signal in Signal
+            described("budget", pa.string(), "false alarms that the thresholds are for"),
+            described("supported_budget", pa.string(), "the least that needs no extrapolation"),
+            described(
+                "false_alarms_per_week",
+                pa.float64(),
+                "the budget, and what may yet be wholly new in normal time",
+            ),
+            described("threshold", pa.float64(), "alert from this evidence of a window, in bits"),
+            described(
+                "shift_threshold",
+                pa.float64(),
+                "alert of a lasting shift from these bits of windows in a row",
             ),
         ]
     ),
     "held_out": pa.schema(
         [
             _WORKLOAD,
-            described("window", pa.int64(), "number of the window of training, in order of time"),
+            described(
+                "window", pa.int64(), "number of the window; those of a replica in order of time"
+            ),
+            described("replica", pa.int64(), "number of its replica"),
+            described("bits", pa.float64(), "its evidence, to compare with the threshold, in bits"),
             *(
                 described(f"{signal}_bits", pa.float64(), "its surprise to the others, in bits")
                 for signal in Signal
             ),
+            *(
+                described(f"{signal}_count", pa.int64(), "what it counted of this signal")
+                for signal in HISTOGRAMS
+            ),
         ]
     ),
-    "ngrams": pa.schema([_WORKLOAD, *NGRAM_COLUMNS, _COUNT]),
-    "executions": pa.schema([_WORKLOAD, *EXECUTION_COLUMNS, _WINDOWS, _COUNT]),
-    "connections": pa.schema([_WORKLOAD, *CONNECTION_COLUMNS, _WINDOWS, _COUNT]),
+    "ngrams": pa.schema([_WORKLOAD, *NGRAM_COLUMNS, _COUNT, *_SEEN]),
+    "executions": pa.schema([_WORKLOAD, *EXECUTION_COLUMNS, _WINDOWS, _COUNT, *_SEEN]),
+    "connections": pa.schema([_WORKLOAD, *CONNECTION_COLUMNS, _WINDOWS, _COUNT, *_SEEN]),
+    "calls": pa.schema(
+        [
+            _WORKLOAD,
+            described("syscall", pa.string(), "name of the system call"),
+            _COUNT,
+            *(
+                described(
+                    f"usual_{side}",
+                    pa.int64(),
+                    f"{side}est number in the middle 90 % of windows, as exact as the model's "
+                    "bins; null where windows are of no single length",
+                ).with_nullable(True)
+                for side in ("low", "high")
+            ),
+            described("usual_bits", pa.float64(), "surprise of its number that counts for nothing"),
+            *_SEEN,
+        ]
+    ),
 }
 """Table -> its columns, of exported models."""
 
@@ -79,35 +126,69 @@ def export_models(models: Iterable[WorkloadModel], out: Path, *, force: bool = F
 
 def _columns(model: WorkloadModel) -> dict[str, Sequence[Any]]:
     """The columns of each table after the first, for one model."""
-    training = model.training
+    training, held_out = model.training, model.held_out
     tables: dict[str, Sequence[Any]] = {
         "models": [
             pa.array([model.architecture]),
+            times([training.start]),
+            times([training.end]),
             pa.array([training.windows]),
+            pa.array([training.replicas]),
             pa.array([training.observed / 1e9]),
-            *(pa.array([model.thresholds[signal]]) for signal in Signal),
+            pa.array([str(model.budget)]),
+            pa.array([str(model.supported_budget)]),
+            pa.array([model.false_alarms_per_week]),
+            pa.array([model.threshold]),
+            pa.array([model.shift_threshold]),
         ],
         "held_out": [
-            pa.array(np.arange(training.windows)),
-            *(pa.array(model.held_out[signal]) for signal in Signal),
+            pa.array(np.arange(len(held_out))),
+            pa.array(held_out.replica),
+            pa.array(model.combination.held_out_bits),
+            *(pa.array(held_out.bits[signal]) for signal in Signal),
+            *(pa.array(held_out.counts[signal]) for signal in HISTOGRAMS),
         ],
     }
     for signal in model.signals.values():
         if isinstance(signal, NgramModel):
-            counts = pa.array(signal.calls.counts)
-            tables["ngrams"] = [*ngram_arrays(signal.calls.ngrams, model.architecture), counts]
+            stored = signal.tables()["ngrams"]
+            names = ngram_arrays(signal.calls.ngrams, model.architecture)
+            tables["ngrams"] = [*names, pa.array(signal.calls.counts), *_seen(stored)]
         elif isinstance(signal, ExecutionModel):
-            arrays = execution_arrays(list(signal.counts))
+            arrays = execution_arrays(list(signal.occurrences))
             tables["executions"] = [*arrays, *_occurrences(signal)]
         elif isinstance(signal, ConnectionModel):
-            arrays = connection_arrays(list(signal.counts))
+            arrays = connection_arrays(list(signal.occurrences))
             tables["connections"] = [*arrays, *_occurrences(signal)]
+        elif isinstance(signal, CallModel):
+            tables["calls"] = _calls(signal, model.architecture)
     return tables
 
 
 def _occurrences(signal: ExecutionModel | ConnectionModel) -> list[pa.Array]:
-    items: Iterable[Any] = list(signal.counts)
+    seen = list(signal.occurrences.values())
     return [
-        pa.array([signal.windows[item] for item in items], pa.int64()),
-        pa.array([signal.counts[item] for item in items], pa.int64()),
+        pa.array([its.windows for its in seen], pa.int64()),
+        pa.array([its.times for its in seen], pa.int64()),
+        times(its.first for its in seen),
+        times(its.last for its in seen),
     ]
+
+
+def _calls(signal: CallModel, architecture: str) -> list[pa.Array]:
+    stored, usual = signal.tables()["calls"], usual_volumes(signal)
+    symbols = signal.symbols.tolist()
+    return [
+        pa.array([symbol_name(symbol, architecture) for symbol in symbols], pa.string()),
+        pa.array(signal.counts),
+        *(
+            pa.array([usual[s][side] if usual else None for s in symbols], pa.int64())
+            for side in (0, 1)
+        ),
+        stored["usual_bits"],
+        *_seen(stored),
+    ]
+
+
+def _seen(stored: pa.Table) -> list[pa.Array]:
+    return [times(stored[name].to_pylist()) for name in ("first_seen", "last_seen")]

@@ -14,6 +14,7 @@ from baseline.errors import BaselineError, UsageError
 from baseline.model.inspection import programs_and_peers
 from baseline.model.ngrams import NgramModel
 from baseline.model.workload_model import WorkloadModel
+from baseline.printable import printable
 from baseline.syscalls import symbol_name, unpack
 from baseline.window import Signal
 
@@ -46,15 +47,16 @@ def draw_model(model: WorkloadModel, path: Path) -> None:
             "Pictures need matplotlib", "Install it: pip install 'baseline-ebpf[report]'"
         ) from cause
     figure = Figure(figsize=(13, 9), layout="constrained")
-    figure.suptitle(f"What {model.workload} normally does", fontsize=15, fontweight="bold")
-    (calls, transitions), (listing, surprise) = figure.subplots(2, 2)
+    title = printable(f"What {model.workload} normally does")
+    figure.suptitle(title, fontsize=15, fontweight="bold", parse_math=False)
+    (calls, transitions), (listing, evidence) = figure.subplots(2, 2)
     ngrams = model.signals[Signal.NGRAMS]
     assert isinstance(ngrams, NgramModel)  # noqa: S101 - for the type checker
     pairs, weights = _last_two_calls(ngrams)
     names = _draw_calls(calls, pairs, weights, model.architecture)
     _draw_transitions(transitions, pairs, weights, names)
     _draw_listing(listing, model)
-    _draw_surprise(surprise, model)
+    _draw_evidence(evidence, model)
     with new_file(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=110)
 
@@ -93,6 +95,10 @@ def _draw_transitions(
     names: dict[int, str],
 ) -> None:
     """Probability of each call after each other, among the most common."""
+    axes.set_title("Which call (across) follows which (down)")
+    if not names:
+        axes.axis("off")
+        return
     position = {symbol: index for index, symbol in enumerate(names)}
     matrix = np.zeros((len(names), len(names)))
     for (before, after), weight in zip(pairs.tolist(), weights.tolist(), strict=True):
@@ -102,7 +108,6 @@ def _draw_transitions(
     image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), list(names.values()), rotation=60, ha="right")
     axes.set_yticks(range(len(names)), list(names.values()))
-    axes.set_title("Which call (across) follows which (down)")
     axes.figure.colorbar(image, ax=axes, label="probability", shrink=0.8)
 
 
@@ -117,22 +122,25 @@ def _draw_listing(axes: "Axes", model: WorkloadModel) -> None:
         if len(counts) > _LISTED:
             lines.append(f"           and {len(counts) - _LISTED} more")
         lines.append("")
-    axes.text(0, 1, "\n".join(lines), va="top", family="monospace", fontsize=9)
+    text = "\n".join(map(printable, lines))
+    axes.text(0, 1, text, va="top", family="monospace", fontsize=9, parse_math=False)
 
 
-def _draw_surprise(axes: "Axes", model: WorkloadModel) -> None:
-    """Surprise of each window of training to the others, with the threshold."""
-    held_out = model.held_out[Signal.NGRAMS]
-    axes.plot(held_out, ".", color=_COLOUR, markersize=4, label="window, judged by the others")
-    threshold = model.thresholds[Signal.NGRAMS]
-    axes.axhline(threshold, color=_THRESHOLD_COLOUR, label=f"alert from {threshold:.0f} bits")
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(bottom=-0.2)
-    axes.set_title("How surprising normal time is: system-call n-grams")
-    axes.set_xlabel("window of training")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel("surprise, bits")
-    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.92))
+def _draw_evidence(axes: "Axes", model: WorkloadModel) -> None:
+    """How often held-out time had so much evidence, and where the budget puts the threshold."""
+    calibration = model.combination.calibration
+    budgeted = 2.0**-model.threshold
+    threshold = calibration.threshold(budgeted)
+    number = len(calibration.scores)
+    shares = np.arange(number, 0, -1) / number
+    evidence = np.linspace(0, max(threshold, calibration.highest) * 1.1, 400)
+    axes.plot(calibration.scores, shares, ".", color=_COLOUR, label="held-out time")
+    axes.plot(evidence, calibration.p_values(evidence), color="black", lw=1, label="expected")
+    axes.axvline(threshold, color=_THRESHOLD_COLOUR, label=f"alert, at {model.budget}")
+    axes.set_yscale("log")
+    axes.set_ylim(budgeted / 10, 2)
+    axes.set_title("How much evidence there is in normal time")
+    axes.set_xlabel("evidence of all signals, bits")
+    axes.set_ylabel("share of windows with at least so much")
+    axes.legend(loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)

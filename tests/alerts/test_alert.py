@@ -1,10 +1,12 @@
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from baseline.alerts.alert import Alert, iso_time, leading_evidence
-from baseline.model.score import Evidence, Item, Score
+from baseline.alerts.alert import Alert, RaisedBy, iso_time, leading_evidence
+from baseline.model.score import Call, Evidence, Item, Score, Seen, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import pack
 from baseline.window import Connection, Execution, Image, Signal
@@ -18,31 +20,26 @@ PEER = Connection("out", "tcp", "2001:db8::9", 4444)
 CLIENT = Connection("in", "tcp", "192.0.2.1", 80)
 # socket connect dup2 dup2 dup2 execve
 NGRAM = int(pack(np.array([[42, 43, 34, 34, 34, 60]]))[0])
+FSYNC = Call(75)
 SH = Process(4123, 4124, "sh", (PHP, DASH))
 
 
-def evidence(item: Item, bits: float, description: str = "what it was") -> Evidence:
-    signal = (
-        Signal.NGRAMS
-        if isinstance(item, int)
-        else Signal.EXECUTIONS
-        if isinstance(item, Execution)
-        else Signal.CONNECTIONS
+def evidence(item: Item, bits: float, seen: Seen | None = None) -> Evidence:
+    return Evidence(
+        signal_of(item), item, "what it was", 3, bits, "what is normal", seen, without=6.789
     )
-    return Evidence(signal, item, description, 3, bits, "what is normal")
 
 
 def alert(
     *found: Evidence, unseen: frozenset[Item] | None = None, process: Process | None = SH
 ) -> Alert:
     by_signal = {s: sum(e.bits for e in found if e.signal == s) for s in Signal}
-    signal = max(Signal, key=lambda s: by_signal[s])
     score = Score(
-        signal=signal,
-        bits=by_signal[signal],
-        by_signal=by_signal,
-        p_value=0.00123456,
+        bits=32.1054,
         threshold=21.987,
+        p_value=2.1645e-10,
+        by_signal=by_signal,
+        wholly_new=(),
         evidence=found,
     )
     return Alert(
@@ -52,7 +49,9 @@ def alert(
         time=NOON,
         start=NOON - 10**9,
         end=NOON,
+        test=RaisedBy.WINDOW,
         score=score,
+        once_in=1_234_567.0,
         unseen=frozenset(e.item for e in found) if unseen is None else unseen,
         process=process,
     )
@@ -73,6 +72,7 @@ def alert(
         (CLIENT, True, "rare peer: tcp in from 192.0.2.1 on port 80, by sh"),
         (NGRAM, False, "unseen system-call sequence: what it was"),
         (NGRAM, True, "unusual system calls, most of all: what it was"),
+        (FSYNC, True, "unusual number of system calls: 3 what it was; what is normal"),
     ],
 )
 def test_the_headline_names_what_happened(item: Item, seen: bool, headline: str) -> None:
@@ -114,15 +114,21 @@ def test_the_id_tells_alerts_apart_and_stays() -> None:
 
 
 def test_as_json() -> None:
-    found = (evidence(SHELL, 30.123456), evidence(PEER, 20.0), evidence(NGRAM, 10.0))
-    document = json.loads(json.dumps(alert(*found).to_dict()))
+    found = (
+        evidence(SHELL, 30.123456),
+        evidence(PEER, 20.0),
+        evidence(NGRAM, 10.0),
+        evidence(FSYNC, 5.0, Seen(NOON - 10**11, NOON - 10**10)),
+    )
+    shown = alert(*found, unseen=frozenset({SHELL, PEER, NGRAM}))
+    document = json.loads(json.dumps(shown.to_dict()))
     shell = [
         {"path": "/usr/sbin/nginx", "script": "", "unlinked": False},
         {"path": "/usr/sbin/php-fpm8.2", "script": "", "unlinked": False},
         {"path": "/usr/bin/dash", "script": "", "unlinked": False},
     ]
-    assert document.pop("id") == alert(*found).id
-    assert document.pop("headline") == alert(*found).headline
+    assert document.pop("id") == shown.id
+    assert document.pop("headline") == shown.headline
     pieces = document.pop("evidence")
     assert document == {
         "time": "2026-11-23T00:00:00.000Z",
@@ -130,11 +136,13 @@ def test_as_json() -> None:
         "end": "2026-11-23T00:00:00.000Z",
         "workload": "web",
         "replica": "demo/web",
+        "test": "window",
         "signal": "executions",
-        "bits": 30.12,
+        "bits": 32.11,
         "threshold": 21.99,
-        "p_value": 0.00123,
-        "by_signal": {"ngrams": 10.0, "executions": 30.12, "connections": 20.0},
+        "p_value": 2.16e-10,
+        "once_in_seconds": 1_230_000.0,
+        "by_signal": {"ngrams": 10.0, "executions": 30.12, "connections": 20.0, "calls": 5.0},
         "process": {"pid": 4123, "tid": 4124, "comm": "sh", "lineage": shell[1:]},
         "unseen": {"ngrams": 1, "executions": 1, "connections": 1},
         "already_reported": 0,
@@ -146,6 +154,9 @@ def test_as_json() -> None:
         "count": 3,
         "bits": 30.12,
         "unseen": True,
+        "first_seen": None,
+        "last_seen": None,
+        "without": 6.79,
         "nearest": "what is normal",
         "item": {"lineage": shell, "uid": 33},
     }
@@ -155,7 +166,19 @@ def test_as_json() -> None:
             "syscalls": ["socket", "connect", "dup2", "dup2", "dup2", "execve"],
             "packed": f"{NGRAM:#018x}",
         },
+        {"syscall": "fsync"},
     ]
+    assert [pieces[3][key] for key in ("unseen", "first_seen", "last_seen")] == [
+        False,
+        "2026-11-22T23:58:20.000Z",
+        "2026-11-22T23:59:50.000Z",
+    ]
+
+
+def test_what_cannot_be_told_apart_in_a_shift_is_null() -> None:
+    piece = replace(evidence(FSYNC, 30.0), without=math.nan)
+    document = json.loads(json.dumps(alert(piece, unseen=frozenset()).to_dict()))
+    assert document["evidence"][0]["without"] is None
 
 
 def test_without_a_process() -> None:

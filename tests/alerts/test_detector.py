@@ -1,10 +1,10 @@
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pytest
 
 from baseline.alerts import detector as module
-from baseline.alerts.alert import Alert
+from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.detector import Detector
 from baseline.model.score import Evidence, Item, Score, signal_of
 from baseline.model.workload_model import WorkloadModel
@@ -24,11 +24,13 @@ SH = Process(4123, 4123, "sh", (NGINX, SHELL))
 class PlainModel:
     """Scores like any model, by a rule plain enough to reckon with: bits for each unknown item.
 
-    A program or peer is worth 40 bits and an n-gram 10, however often it occurs; 30 are an alert.
+    A program or peer is worth 40 bits and an n-gram 10, however often it occurs; 30 are an alert,
+    and so are windows of 10 bits that come five times in a row.
     """
 
     architecture = "x86_64"
     known = frozenset({KNOWN_PEER, 1, 2, 3})
+    shift_threshold = 20.0
 
     def knows(self, item: Item) -> bool:
         return item in self.known
@@ -36,27 +38,29 @@ class PlainModel:
     def score_item(self, item: Item) -> Score:
         return self._score([item])
 
-    def score(self, window: Window) -> Score:
-        return self._score(
-            [*window.executions, *window.connections, *window.ngrams.ngrams.tolist()]
-        )
+    def score(self, window: Window, without: Collection[Item] = ()) -> Score:
+        items = [*window.executions, *window.connections, *window.ngrams.ngrams.tolist()]
+        return self._score(item for item in items if item not in without)
+
+    def explain(self, window: Window) -> tuple[Evidence, ...]:
+        return self.score(window).evidence
+
+    def once_in(self, p_value: float) -> float:
+        return 1 / p_value
 
     def _score(self, items: Iterable[Item]) -> Score:
+        unknown = {i: 10.0 if isinstance(i, int) else 40.0 for i in items if not self.knows(i)}
+        bits = sum(unknown.values())
         evidence = tuple(
-            Evidence(
-                signal_of(item), item, str(item), 1, 10.0 if isinstance(item, int) else 40.0, ""
-            )
-            for item in items
-            if not self.knows(item)
+            Evidence(signal_of(i), i, str(i), 1, own, "", seen=None, without=bits - own)
+            for i, own in unknown.items()
         )
-        bits = sum(e.bits for e in evidence)
-        by_signal = {s: sum(e.bits for e in evidence if e.signal == s) for s in Signal}
         return Score(
-            signal=max(Signal, key=lambda s: by_signal[s]),
             bits=bits,
             threshold=30.0,
-            by_signal=by_signal,
-            p_value=0.001,
+            p_value=2**-bits,
+            by_signal={s: sum(e.bits for e in evidence if e.signal == s) for s in Signal},
+            wholly_new=(),
             evidence=evidence[:5],
         )
 
@@ -112,13 +116,15 @@ def test_evidence_below_the_threshold_adds_up_in_the_window(detector: Detector) 
         2 * SECOND,
     )
     assert alert.unseen == {10, 11, 12}
+    assert alert.test == RaisedBy.WINDOW
+    assert alert.once_in == pytest.approx(1e9)  # no rarer than people can be told of
 
 
 def test_an_unseen_program_is_an_alert_at_first_sight_and_only_then(detector: Detector) -> None:
     alert = detector.observe(sighting(0.25, SHELL_STARTED))
     assert alert is not None
     assert (alert.time, alert.start, alert.end) == (SECOND // 4,) * 3
-    assert alert.process == SH
+    assert (alert.process, alert.test) == (SH, RaisedBy.FIRST_SIGHT)
     assert alert.signal == Signal.EXECUTIONS
     assert detector.observe(sighting(0.26, SHELL_STARTED)) is None  # on another CPU
     assert detector.observe(window(1, 1, SHELL_STARTED, 10)) is None
@@ -139,6 +145,39 @@ def test_a_lasting_deviation_is_told_again_after_a_while(detector: Detector) -> 
     assert told == [1, 601, 1201]
     assert [a.folded for a in alerts if a] == [0, 599, 599]
     assert detector.folded == 1300 - 3
+
+
+def test_what_is_too_little_in_a_window_adds_up_to_one_alert(detector: Detector) -> None:
+    alerts = [detector.observe(window(second, 1, 10)) for second in range(1, 601)]
+    (alert,) = (alert for alert in alerts if alert)
+    assert alert.test == RaisedBy.SHIFT
+    assert (alert.start, alert.end) == (0, 5 * SECOND)
+    assert (alert.score.bits, alert.score.threshold) == (20.0, 20.0)
+    assert [(e.item, e.bits) for e in alert.score.evidence] == [(10, 50.0)]
+    assert alert.unseen == {10}
+    assert detector.folded == 0
+
+
+def test_a_workload_that_stays_shifted_is_told_of_once(detector: Detector) -> None:
+    """Whatever is new in each window, as it is of a service that got more clients."""
+    alerts = [detector.observe(window(n, 1, 1000 + n)) for n in range(1, 601)]
+    (alert,) = (alert for alert in alerts if alert)
+    assert alert.test == RaisedBy.SHIFT
+    assert alert.unseen == set(range(1001, 1006))
+    assert [detector.observe(window(n, 1, 1000 + n)) for n in range(601, 604)] == [None] * 3
+    alerts = [detector.observe(window(n, 1, 1000 + n)) for n in range(604, 700)]
+    assert len([alert for alert in alerts if alert]) == 1
+    assert detector.observe(window(700, SHELL_STARTED))  # what is no shift is told all the same
+
+
+def test_shifts_of_replicas_do_not_add_up(detector: Detector) -> None:
+    for second in range(1, 5):
+        for replica in ("demo/a", "demo/b"):
+            assert detector.observe(window(second, 10, replica=replica)) is None
+    for second in range(5, 9):  # normal again, which takes back a bit a second
+        assert detector.observe(window(second, 1, replica="demo/a")) is None
+    assert detector.observe(window(9, 10, replica="demo/a")) is None
+    assert detector.observe(window(9, 10, replica="demo/b"))
 
 
 def test_a_clock_set_back_does_not_silence(detector: Detector) -> None:

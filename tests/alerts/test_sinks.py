@@ -1,14 +1,17 @@
 import io
 import json
+import math
 import os
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from baseline.alerts.alert import Alert
+from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
-from baseline.model.score import Evidence, Score
+from baseline.model.score import Call, Evidence, Score, Seen
 from baseline.printable import printable
 from baseline.sighting import Process
 from baseline.window import Connection, Execution, Image, Signal
@@ -17,35 +20,42 @@ NGINX, DASH = Image("/usr/sbin/nginx"), Image("/usr/bin/dash")
 SHELL = Execution((NGINX, DASH), 33)
 PEER = Connection("out", "tcp", "203.0.113.9", 4444)
 NGRAMS = range(1, 11)
+DAY = 86_400 * 10**9
+TIME = 1_795_392_000_481_000_000
+SEEN = Seen(TIME - DAY, TIME - DAY + 600 * 10**9)
+
+
+def evidence() -> tuple[Evidence, ...]:
+    peer = str(PEER)
+    return (
+        Evidence(Signal.EXECUTIONS, SHELL, str(SHELL), 1, 31.2, "nothing", None, 24.25),
+        Evidence(Signal.CONNECTIONS, PEER, peer, 1200, 22.2, "to 10.0.0.5:5432", None, 21.0),
+        *(Evidence(Signal.NGRAMS, n, "read write " * 8, 3, 10.0, "", None, 29.5) for n in NGRAMS),
+        Evidence(Signal.CALLS, Call(60), "execve", 7, 5.0, "usually 0 to 1", SEEN, 29.0),
+    )
 
 
 def alert(
-    replica: str = "demo/web",
-    comm: str = "sh",
-    already_reported: int = 0,
-    folded: int = 0,
+    replica: str = "demo/web", comm: str = "sh", already_reported: int = 0, folded: int = 0
 ) -> Alert:
-    evidence = (
-        Evidence(Signal.EXECUTIONS, SHELL, str(SHELL), 1, 31.2, "/usr/sbin/nginx"),
-        Evidence(Signal.CONNECTIONS, PEER, str(PEER), 1200, 22.2, "tcp out to 10.0.0.5:5432"),
-        *(Evidence(Signal.NGRAMS, n, "read write " * 8, 3, 10.0, "") for n in NGRAMS),
-    )
-    bits = {Signal.NGRAMS: 100.0, Signal.EXECUTIONS: 31.2, Signal.CONNECTIONS: 22.2}
+    bits = dict(zip(Signal, (100.0, 31.2, 22.2, 5.0), strict=True))
     return Alert(
         workload="web",
         replica=replica,
         architecture="x86_64",
-        time=1_795_392_000_481_000_000,
-        start=1_795_391_999_481_000_000,
-        end=1_795_392_000_481_000_000,
+        time=TIME,
+        start=TIME - 10**9,
+        end=TIME,
+        test=RaisedBy.WINDOW,
         score=Score(
-            signal=Signal.NGRAMS,
-            bits=100.0,
+            bits=29.56,
             threshold=21.7,
+            p_value=2**-29.56,
             by_signal=bits,
-            p_value=0.00131,
-            evidence=evidence,
+            wholly_new=(),
+            evidence=evidence(),
         ),
+        once_in=8.4e6,
         unseen=frozenset({SHELL, PEER, *NGRAMS}),
         process=Process(4123, 4123, comm, (NGINX, DASH)),
         already_reported=already_reported,
@@ -68,20 +78,72 @@ def test_text_as_people_see_it() -> None:
         "10 new system-call sequences"
     )
     for expected in (
-        "surprise  100.0 bits in ngrams, threshold 21.7, p = 0.0013",
-        "          31.2 bits in executions, 22.2 bits in connections",
+        "evidence  29.6 bits, threshold 21.7: about once in 97 days of normal time",
         "process   sh, pid 4123",
         "lineage   /usr/sbin/nginx > /usr/bin/dash",
         "replica   demo/web",
         "repeated  2 items reported before, left out of the score",
         "folded    17 windows that held nothing but reported items",
-        "31.2      1  /usr/sbin/nginx > /usr/bin/dash",
-        "normal: /usr/sbin/nginx",
-        "22.2  1,200  tcp out to 203.0.113.9:4444",
-        "70.0         in 7 more",
+        "surprise  count  of what",
+        "    31.2      1  /usr/sbin/nginx > /usr/bin/dash",
+        "normal: nothing",
+        "never in learning; without it 24.2 bits",
+        "    22.2  1,200  tcp out to 203.0.113.9:4444",
+        "     5.0      7  execve",
+        "normal: usually 0 to 1",
+        "in learning 2026-11-22 00:00-00:10; without it 29.0 bits",
+        "    80.0         8 more",
     ):
         assert f" {expected}\n" in shown
     assert lines[-1] == ""
+
+
+def test_text_of_a_first_sight() -> None:
+    one = replace(alert().score, evidence=evidence()[:1], by_signal={Signal.EXECUTIONS: 31.2})
+    shown = as_text(
+        replace(alert(), score=one, test=RaisedBy.FIRST_SIGHT, unseen=frozenset({SHELL}))
+    )
+    assert "never in learning\n" in shown  # without it there is nothing
+    assert "more" not in shown
+
+
+def test_text_of_what_is_new_in_every_way() -> None:
+    low = replace(alert().score, bits=17.8, p_value=2**-17.8, wholly_new=(Signal.EXECUTIONS,))
+    shown = as_text(replace(alert(), score=low, once_in=2.2e5))
+    assert "evidence  17.8 bits, threshold 21.7: about once in 3 days of normal time\n" in shown
+    assert "new       in every way that the model can tell, which is always an alert\n" in shown
+
+
+def test_text_of_a_lasting_shift() -> None:
+    found = tuple(replace(e, without=math.nan) for e in evidence())
+    low = replace(alert().score, evidence=found, by_signal=dict.fromkeys(Signal, 0.0))
+    shown = as_text(replace(alert(), score=low, test=RaisedBy.SHIFT, start=TIME - 60 * 10**9))
+    assert "  lasting   too little in a window, together since 2026-11-22T23:59:00.481Z\n" in shown
+    assert "without" not in shown
+    assert "80.0         8 more\n" in shown  # of all its windows
+
+
+@pytest.mark.parametrize(
+    ("seconds", "p_value", "said"),
+    [
+        (1e9, 1e-9, "about once in 32 years of normal time"),
+        (1e9, 1e-300, "less than once in 32 years of normal time"),
+        (60 * 86_400.0, 1e-6, "about once in 60 days of normal time"),
+        (3 * 3600.0, 1e-4, "about once in 3 hours of normal time"),
+        (150.0, 0.01, "about once in 2 minutes of normal time"),
+        (5.0, 0.2, "about once in 5 seconds of normal time"),
+        (1.0, 1.0, "common in normal time"),
+    ],
+)
+def test_rarity_in_words(seconds: float, p_value: float, said: str) -> None:
+    score = replace(alert().score, p_value=p_value)
+    assert f"threshold 21.7: {said}\n" in as_text(replace(alert(), score=score, once_in=seconds))
+
+
+def test_what_learning_saw_on_several_days() -> None:
+    long = replace(evidence()[-1], seen=Seen(TIME - 9 * DAY, TIME - DAY))
+    shown = as_text(replace(alert(), score=replace(alert().score, evidence=(long,))))
+    assert "in learning 2026-11-14 to 2026-11-22; without it 29.0 bits\n" in shown
 
 
 def test_text_fits_80_columns_whatever_is_in_it() -> None:
@@ -132,5 +194,5 @@ def test_a_stream_that_fails_is_told(sink: type[TextSink] | type[JsonLinesSink])
     stream = os.fdopen(theirs, "w")
     with pytest.raises(BrokenPipeError):
         sink(stream).write(alert())
-    with pytest.raises(BrokenPipeError):
+    with suppress(BrokenPipeError):  # of what was not flushed yet
         stream.close()

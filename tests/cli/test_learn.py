@@ -11,16 +11,20 @@ def test_learning_from_a_recording(models: Path, normal: Path, tmp_path: Path) -
     assert sorted(load_models(models)) == ["api", "web"]
     done = run("learn", "--from", normal, "--out", tmp_path / "again")
     assert (done.returncode, done.stdout) == (0, "")
-    header, api, web, advice, wrote = done.stderr.splitlines()
+    header, api, web, header_of_states, *states, advice, wrote = done.stderr.splitlines()
     assert header.split() == (
         "workload windows calls n-grams programs peers lost alarms/week".split()
     )
     assert api.split()[:2] == ["api", "240"]
     assert web.split()[:2] == ["web", "240"]
     assert web.split()[3:7] == ["5", "0", "1", "0"]
-    assert advice == "Too short to keep to 1 false alarm a week: learn longer."
+    assert header_of_states.split() == "workload state new n-grams/h (90%) because".split()
+    assert [line.split()[:4] for line in states] == [
+        [name, "partial", "0", "(0-30)"] for name in ("api", "web")
+    ]
+    assert advice.startswith("Too short to vouch for 1/week: it supports ")
     assert wrote == f"Wrote {tmp_path / 'again'}: 2 models; nothing lost."
-    assert max(map(len, done.stderr.splitlines()[:3])) <= 80
+    assert max(map(len, done.stderr.splitlines()[:-1])) <= 80
 
 
 def test_the_same_recording_makes_the_same_model(

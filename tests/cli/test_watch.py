@@ -12,8 +12,15 @@ from running import BASELINE, ENVIRONMENT, run
 from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
+from baseline.window import Window, total
 
 DATA = Path(__file__).parents[2] / "data"
+
+
+@pytest.fixture(autouse=True)
+def _a_budget_that_four_minutes_support(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASELINE_WATCH_BUDGET", "2/hour")
+    monkeypatch.setitem(ENVIRONMENT, "BASELINE_WATCH_BUDGET", "2/hour")
 
 
 def test_normal_behaviour_raises_no_alert(models: Path, normal: Path) -> None:
@@ -207,3 +214,45 @@ def test_closed_streams_are_ones_that_nobody_reads(models: Path, intruded: Path)
     )
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
+
+
+def test_a_budget_that_learning_cannot_support_is_said_once(models: Path, normal: Path) -> None:
+    done = run("watch", "--from", normal, "--models", models, "--budget", "1/week")
+    said = "Learning was too short to vouch for 1/week (it supports api 1.5/hour, web 1.5/hour)"
+    assert done.stderr.count(said) == 1
+    assert "too short" not in run("watch", "--from", normal, "--models", models).stderr
+
+
+@pytest.mark.parametrize("budget", ["often", "0/week", "1/fortnight", "-1/day", "/day"])
+def test_a_budget_that_is_none(budget: str, models: Path, normal: Path) -> None:
+    done = run("watch", "--from", normal, "--models", models, f"--budget={budget}")
+    assert done.returncode == 2
+    assert "Write a number above zero and a time: 1/week, 2/month" in " ".join(done.stderr.split())
+
+
+def test_a_larger_budget_has_lower_thresholds(models: Path, intruded: Path) -> None:
+    thresholds = [
+        json.loads(
+            run(
+                *("watch", "--from", intruded, "--models", models, "--format", "json"),
+                *("--budget", budget),
+            ).stdout.splitlines()[0]
+        )["threshold"]
+        for budget in ("1/year", "2/month", "1/week", "3/day", "10/hour")
+    ]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert len(set(thresholds)) == len(thresholds)
+
+
+def test_windows_of_another_length_are_said(normal: Path, intruded: Path, tmp_path: Path) -> None:
+    by_workload: dict[str, list[Window]] = {}
+    for window in Recording(normal).windows():
+        by_workload.setdefault(window.workload, []).append(window)
+    longer = [
+        [total(windows[n : n + 10]) for n in range(0, len(windows), 10)]
+        for windows in by_workload.values()
+    ]
+    save_models([WorkloadModel.fit(windows) for windows in longer], tmp_path / "longer")
+    done = run("watch", "--from", intruded, "--models", tmp_path / "longer")
+    assert "web was learned in windows of 10 s, these are of 1 s: " in done.stderr
+    assert "Use --interval 10s." in done.stderr

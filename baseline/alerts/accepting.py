@@ -1,0 +1,155 @@
+"""From alerts that a person takes for normal to the model that does, and what that would hide."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from baseline.alerts.alert import RaisedBy
+from baseline.alerts.lasting_shift import KEPT
+from baseline.alerts.written_alert import WrittenAlert, WrittenEvidence
+from baseline.model.acceptance import accept, unknown_part
+from baseline.model.calls import CallModel
+from baseline.model.score import Call, Item
+from baseline.model.workload_model import WorkloadModel
+from baseline.window import (
+    Connection,
+    Execution,
+    NgramCounts,
+    Signal,
+    Window,
+    total,
+)
+
+_ROUNDED = 0.005
+"""How much the bits of a written alert may be off."""
+
+_NOTE = "Accepted alert {}"
+_LONGEST_NOTE = 300
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What becomes normal, and the model that takes it so.
+
+    Attributes:
+        before, after: the model without it and with it.
+        new: the items that it did not know, as a window.
+        volumes: name of a call -> bits by which it may be more surprising than before.
+        shares: names of calls whose share was unusual; a model of shares cannot take them so.
+    """
+
+    before: WorkloadModel
+    after: WorkloadModel
+    new: Window
+    volumes: Mapping[str, float]
+    shares: Sequence[str]
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether there is anything that the model did not take for normal."""
+        new = self.new
+        return bool(len(new.ngrams) or new.executions or new.connections or self.volumes)
+
+    def hides(self, alert: WrittenAlert) -> bool:
+        """Whether an alert of the workload would not have been raised by the new model.
+
+        The items that it lists are judged anew, the others keep their bits.  Those of a lasting
+        shift are taken to fall in proportion to the bits of its evidence.
+        """
+        taken: defaultdict[Signal, float] = defaultdict(float)
+        for evidence in alert.evidence:
+            taken[evidence.signal] += evidence.bits - self._left(evidence)
+        if not any(bits > 0 for bits in taken.values()):
+            return False
+        if alert.test == RaisedBy.SHIFT:
+            left = 1 - sum(taken.values()) / sum(evidence.bits for evidence in alert.evidence)
+            return alert.bits * left < alert.threshold
+        by_signal = {s: _rest(bits, taken[s], alert) for s, bits in alert.by_signal.items()}
+        scale = self.after.combination
+        if any(scale.is_wholly_new(signal, bits) for signal, bits in by_signal.items()):
+            return False
+        return scale.calibration.bits(scale.evidence(by_signal)) < alert.threshold
+
+    def _left(self, evidence: WrittenEvidence) -> float:
+        """Bits of a piece of evidence to the new model."""
+        item = evidence.item
+        if isinstance(item, str):
+            return max(evidence.bits - self.volumes.get(item, 0.0), 0.0)
+        if self.after.knows(item):
+            return 0.0
+        before, after = (m.signals[evidence.signal].bits(item) for m in (self.before, self.after))
+        return evidence.bits * min(after / before, 1.0) if before > 0 else 0.0
+
+
+def _rest(bits: float, taken: float, alert: WrittenAlert) -> float:
+    """What is left of the bits of a signal; all of them were rounded when they were written."""
+    rest = bits - taken
+    return rest + _ROUNDED if rest > _ROUNDED * (len(alert.evidence) + 1) else 0.0
+
+
+def accept_alerts(
+    model: WorkloadModel,
+    alerts: Sequence[WrittenAlert],
+    unlisted: Mapping[str, Iterable[Item]] | None = None,
+) -> Acceptance:
+    """Take what alerts told of for normal; a second time it changes nothing.
+
+    Args:
+        model: of the alerts' workload; it stays as it is.
+        alerts: at least one.
+        unlisted: id of an alert -> items that it told of, too.
+    """
+    told = {note.split(":")[0] for note in model.provenance.notes}
+    first = [alert for alert in alerts if _NOTE.format(alert.id) not in told]
+    windows = [_window(alert, (unlisted or {}).get(alert.id, ())) for alert in alerts]
+    calls = model.signals[Signal.CALLS]
+    volumes = _volumes(calls, first) if isinstance(calls, CallModel) else {}
+    judged = isinstance(calls, CallModel) and calls.judges_volumes
+    after = accept(model, windows, dict(volumes.values()))
+    notes = [f"{_NOTE.format(a.id)}: {a.headline}"[:_LONGEST_NOTE] for a in first]
+    return Acceptance(
+        before=model,
+        after=after.with_provenance(notes=(*after.provenance.notes, *notes)),
+        new=unknown_part(model, total(windows)),
+        volumes={name: bits for name, (_, bits) in volumes.items()} if judged else {},
+        shares=() if judged else tuple(volumes),
+    )
+
+
+def _window(alert: WrittenAlert, unlisted: Iterable[Item]) -> Window:
+    """The items that an alert told of."""
+    counts: dict[Item | str, int] = dict.fromkeys(unlisted, 1)
+    counts |= {e.item: max(e.count, 1) for e in alert.evidence}
+    ngrams = {item: n for item, n in counts.items() if isinstance(item, int)}
+    return Window(
+        alert.workload,
+        alert.replica,
+        alert.start,
+        max(alert.start, alert.end),
+        observed=0,
+        ngrams=NgramCounts.collect(
+            np.array(list(ngrams), np.uint64), np.array(list(ngrams.values()), np.int64)
+        ),
+        executions={item: n for item, n in counts.items() if isinstance(item, Execution)},
+        connections={item: n for item, n in counts.items() if isinstance(item, Connection)},
+    )
+
+
+def _volumes(model: CallModel, alerts: Iterable[WrittenAlert]) -> dict[str, tuple[Call, float]]:
+    """Name -> call of the model, and the bits that the alerts had it carry in a window at most."""
+    calls = {model.describe(call): call for call in map(Call, model.symbols.tolist())}
+    volumes: dict[str, tuple[Call, float]] = {}
+    for alert in alerts:
+        windows = 1
+        if alert.test == RaisedBy.SHIFT and model.length:
+            # Its evidence is summed over its most surprising windows.
+            windows = min(max(round((alert.end - alert.start) / model.length), 1), KEPT)
+        for evidence in alert.evidence:
+            name = evidence.item
+            if isinstance(name, str) and name in calls:
+                before = volumes.get(name, (calls[name], 0.0))[1]
+                bits = (evidence.bits + _ROUNDED) / windows
+                volumes[name] = calls[name], max(before, bits)
+    return volumes

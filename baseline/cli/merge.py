@@ -1,0 +1,81 @@
+"""``baseline merge``: models of replicas, nodes and days as one."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from baseline.cli.model_folders import checksums
+from baseline.cli.output import require_output
+from baseline.cli.progress import counted, say
+from baseline.errors import ModelError, UsageError
+from baseline.model.merging import merge
+from baseline.model.storage import load_models, require_no_models, save_models
+from baseline.model.workload_model import WorkloadModel
+
+
+@click.command(
+    "merge",
+    epilog="""\b
+  baseline merge models-of-node-1 models-of-node-2 --out models
+  baseline merge models monday --out models --force""",
+)
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODELS..."
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="MODELS",
+    help="Folder to write, with a model for each workload.",
+)
+@click.option("--force", is_flag=True, help="Replace models that exist.")
+def command(folders: tuple[Path, ...], out: Path, force: bool) -> None:
+    """Add up models that were learned on several replicas, nodes or days.
+
+    Models of the same workload become one, which knows what each of them knew, with the counts of
+    all; models of different workloads are put side by side. No two models may have been learned
+    from the same time of the same replica: it would count double.
+    """
+    require_output(out, force=force)
+    require_no_models(out, force=force)
+    models: defaultdict[str, list[WorkloadModel]] = defaultdict(list)
+    known: dict[str, Path] = {}
+    architectures: dict[str, Path] = {}
+    for folder in folders:
+        for workload, model in sorted(load_models(folder).items()):
+            models[workload].append(model)
+            architectures.setdefault(model.architecture, folder)
+        for workload, checksum in checksums(folder).items():
+            if checksum in known:
+                raise UsageError(
+                    f"{known[checksum]} and {folder} hold the same model of {workload}",
+                    "Give it once: it would count double",
+                )
+            known[checksum] = folder
+    if len(architectures) > 1:
+        where = " and ".join(f"{folder} of {name}" for name, folder in architectures.items())
+        raise ModelError(
+            f"The models are of different architectures, {where}, whose system calls differ",
+            "Merge the models of each architecture on their own",
+        )
+    merged = [_merged(parts) for _, parts in sorted(models.items())]
+    save_models(merged, out, force=force)
+    for model in merged:
+        training = model.training
+        say(
+            f"{model.workload}: {counted(len(models[model.workload]), 'model')}, "
+            f"{counted(training.windows, 'window')} of {counted(training.replicas, 'replica')}"
+        )
+    say(f"Wrote {out}: {counted(len(merged), 'model')}.")
+
+
+def _merged(models: Sequence[WorkloadModel]) -> WorkloadModel:
+    """The models as one that says so; a single one stays what it is."""
+    if len(models) == 1:
+        return models[0]
+    model = merge(models)
+    note = f"Merged of {len(models):,} models."
+    return model.with_provenance(notes=(*model.provenance.notes, note))

@@ -1,0 +1,77 @@
+"""What a single part of the training brought: kept out, listed, or a reason to refuse."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from baseline.cli.progress import counted
+from baseline.errors import ModelError
+from baseline.model.quarantine import Quarantined, find_quarantined, without
+from baseline.model.score import signal_of
+from baseline.window import Signal, Window
+
+_LISTED = 5
+_STORED = 200
+_LINE = 300
+
+
+def quarantine(
+    windows: Sequence[Window], architecture: str, *, strict: bool, say: Callable[[str], None]
+) -> tuple[list[Window], tuple[str, ...]]:
+    """Keep out of the training what only a single part of it shows.
+
+    Args:
+        windows: of one workload.
+        architecture: whose system calls they hold.
+        strict: refuse such windows.
+        say: told what is kept out.
+
+    Returns:
+        The windows to learn from, and a line for each thing that is kept out.
+
+    Raises:
+        ModelError: there is such a thing, and ``strict`` is set.
+    """
+    found = find_quarantined(windows, architecture)
+    for part in found:
+        say(_sentence(windows[0].workload, part, architecture))
+    if found and strict:
+        raise ModelError(
+            "Nothing was written, because of --strict",
+            "Look into it; learn again without that time, or without --strict if it is normal",
+        )
+    lines = [line for part in found for line in _lines(part, architecture)]
+    if len(lines) > _STORED:
+        lines[_STORED:] = [f"... and {len(lines) - _STORED:,} more"]
+    return without(windows, found), tuple(line[:_LINE] for line in lines)
+
+
+def _sentence(workload: str, part: Quarantined, architecture: str) -> str:
+    signals = Counter(map(signal_of, part.items))
+    programs, peers, ngrams = (
+        signals[s] for s in (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS)
+    )
+    told = part.describe(architecture)[: min(programs + peers, _LISTED)]
+    more = programs + peers - len(told)
+    return "\n".join(
+        [
+            f"Kept out of {workload}: what {_place(part)} alone showed",
+            *(f"  {line}" for line in told),
+            *([f"  ... and {counted(more, 'program or peer')}"] if more else []),
+            *([f"  and {counted(ngrams, 'n-gram')} of system calls"] if ngrams else []),
+        ]
+    )
+
+
+def _lines(part: Quarantined, architecture: str) -> list[str]:
+    return [f"{line} ({_place(part)})" for line in part.describe(architecture)]
+
+
+def _place(part: Quarantined) -> str:
+    if part.replica:
+        return f"replica {part.replica}"
+    first, last = (
+        f"{datetime.fromtimestamp(time / 1e9, UTC):%Y-%m-%d %H:%M:%S}"
+        for time in (part.start, part.end)
+    )
+    return f"{first} to {last[11:]} UTC" if first[:10] == last[:10] else f"{first} to {last} UTC"

@@ -1,0 +1,194 @@
+"""A comparison of two models: a page of text, and the same for machines."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.cells import set_cell_size
+
+from baseline.model.comparison import Comparison, Difference
+from baseline.model.share_changes import Shift
+from baseline.model.workload_model import WorkloadModel
+from baseline.printable import printable
+from baseline.window import HISTOGRAMS, Signal
+
+LISTED = 5
+"""Items of each signal that a page lists."""
+
+_WIDTH = 79
+_NAMES = {
+    Signal.EXECUTIONS: "programs",
+    Signal.CONNECTIONS: "peers",
+    Signal.NGRAMS: "n-grams",
+    Signal.CALLS: "calls",
+}
+_OCCURRENCES = {
+    Signal.EXECUTIONS: "start",
+    Signal.CONNECTIONS: "connection",
+    Signal.CALLS: "call",
+}
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """A page of text, at most 80 columns wide, with nothing in it that a terminal could obey."""
+    lines = (set_cell_size(printable(line), _WIDTH).rstrip() for line in _lines(comparison))
+    return "\n".join(lines) + "\n"
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison in types that JSON has, with all items, heaviest first.
+
+    Keys, which stay:
+
+    ========  ==================================================================================
+    workload  its name; ``before`` and ``after`` have ``workload``, ``start``, ``end``, ``windows``
+    new       signal -> items of B that A never saw: ``description``, ``bits`` (to A), ``count``
+    gone      signal -> items of A that B never saw: the same, ``bits`` to B
+    shifted   signal -> ``bits`` for each occurrence, ``beyond_sampling`` (how many items), and
+              ``items`` that both know: ``description``, ``before``, ``after`` (shares), ``bits``,
+              ``p_value``
+    budget    that alerts are counted by
+    alerts    what is new and would have been an alert for A: ``time``, ``bits``, ``items``
+    ========  ==================================================================================
+    """
+    return {
+        "workload": comparison.after.workload,
+        "before": _model(comparison.before),
+        "after": _model(comparison.after),
+        "new": _differences(comparison.new),
+        "gone": _differences(comparison.gone),
+        "shifted": {
+            signal.value: {
+                "bits": _short(shift.bits),
+                "beyond_sampling": shift.beyond_sampling,
+                "items": [
+                    {
+                        "description": change.description,
+                        "before": _short(change.before),
+                        "after": _short(change.after),
+                        "bits": _short(change.bits),
+                        "p_value": _short(change.p_value),
+                    }
+                    for change in shift.changes
+                ],
+            }
+            for signal, shift in comparison.shifts.items()
+        },
+        "budget": str(comparison.before.budget),
+        "alerts": [
+            {
+                "time": _time(group.time),
+                "bits": round(group.bits, 2),
+                "items": [d.description for d in group.items],
+            }
+            for group in comparison.alerts
+        ],
+    }
+
+
+def _model(model: WorkloadModel) -> dict[str, Any]:
+    return {
+        "workload": model.workload,
+        "start": _time(model.training.start),
+        "end": _time(model.training.end),
+        "windows": model.training.windows,
+    }
+
+
+def _differences(found: Mapping[Signal, Iterable[Difference]]) -> dict[str, Any]:
+    return {
+        signal.value: [
+            {"description": d.description, "bits": round(d.bits, 2), "count": d.count}
+            for d in differences
+        ]
+        for signal, differences in found.items()
+    }
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.4g}")
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    before, after = comparison.before, comparison.after
+    if before.workload == after.workload:
+        yield after.workload
+    else:
+        yield f"{before.workload} (A), {after.workload} (B)"
+    for name, model in (("A", before), ("B", after)):
+        training = model.training
+        yield (
+            f"  {name}  {_minute(training.start)} to {_minute(training.end)} UTC, "
+            f"{training.windows:,} windows"
+        )
+    yield ""
+    yield from _unknown("New in B, and what it is to A", comparison.new)
+    yield ""
+    yield from _unknown("Gone from A, and what it would be to B", comparison.gone)
+    yield ""
+    yield "Shifted, of what both know"
+    for signal in (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.CALLS):
+        yield from _shifted(signal, comparison.shifts[signal])
+    yield ""
+    yield from _alerts(comparison)
+
+
+def _unknown(title: str, found: Mapping[Signal, Sequence[Difference]]) -> Iterator[str]:
+    yield f"{title:44}    items      bits"
+    for signal in sorted(HISTOGRAMS, key=list(_NAMES).index):
+        differences = found[signal]
+        bits = sum(d.bits for d in differences)
+        yield f"  {_NAMES[signal]:42} {len(differences):8,} {bits:9,.1f}"
+        for difference in differences[:LISTED]:
+            yield f"    {difference.bits:6.1f}  {difference.description}"
+        if len(differences) > LISTED:
+            yield f"            and {len(differences) - LISTED:,} more"
+
+
+def _shifted(signal: Signal, shift: Shift) -> Iterator[str]:
+    name, one = _NAMES[signal], _OCCURRENCES[signal]
+    if not shift.changes:
+        yield f"  {name:11} nothing is known to both"
+        return
+    chance = f"{shift.beyond_sampling:,} of {len(shift.changes):,} {name} beyond sampling"
+    yield f"  {name:11} {shift.bits:.4f} bits a {one}; {chance}"
+    certain = sorted(shift.changes, key=lambda change: not change.is_beyond_sampling)
+    for change in certain[: max(min(shift.beyond_sampling, LISTED), 1)]:
+        told = "beyond sampling" if change.is_beyond_sampling else "within sampling"
+        if change.before != change.after:
+            yield (
+                f"    {change.bits:6.4f}  {change.before:.2%} to {change.after:.2%}, "
+                f"{told}: {change.description}"
+            )
+
+
+def _alerts(comparison: Comparison) -> Iterator[str]:
+    budget, alerts = comparison.before.budget, comparison.alerts
+    if not alerts:
+        yield f"Nothing new in B would have been an alert for A at {budget}."
+        return
+    times = "once" if len(alerts) == 1 else f"{len(alerts):,} times"
+    yield f"New in B, and an alert for A at {budget}: {times}"
+    for group in alerts[:LISTED]:
+        more = f", and {len(group.items) - 1:,} more" if len(group.items) > 1 else ""
+        leading = min(group.items, key=_telling)
+        yield f"  {_second(group.time)}  {group.bits:5.1f} bits{more}: {leading.description}"
+    if len(alerts) > LISTED:
+        yield f"  and {len(alerts) - LISTED:,} more"
+
+
+def _telling(difference: Difference) -> tuple[bool, float]:
+    """Programs and peers say more than system calls, however many bits those carry."""
+    return isinstance(difference.item, int), -difference.bits
+
+
+def _time(nanoseconds: int) -> str:
+    return datetime.fromtimestamp(nanoseconds // 10**9, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _minute(nanoseconds: int) -> str:
+    return f"{datetime.fromtimestamp(nanoseconds // 10**9, UTC):%Y-%m-%d %H:%M}"
+
+
+def _second(nanoseconds: int) -> str:
+    return f"{datetime.fromtimestamp(nanoseconds // 10**9, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,245 @@
+import json
+import os
+import pty
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from running import BASELINE, ENVIRONMENT, run
+
+from baseline.model.storage import load_models
+from baseline.window import Execution, Image
+
+SHELL = Execution((Image("/usr/sbin/nginx"), Image("/usr/bin/dash")), 33)
+
+
+@pytest.fixture(scope="session")
+def alerts(tmp_path_factory: pytest.TempPathFactory, models: Path, intruded: Path) -> Path:
+    """Alerts of the intruded recording as JSON lines."""
+    path = tmp_path_factory.mktemp("alerts") / "alerts.jsonl"
+    path.write_text(run("watch", "--from", intruded, "--models", models, "--format", "json").stdout)
+    return path
+
+
+@pytest.fixture(scope="session")
+def alert(alerts: Path) -> str:
+    """Id of the alert that names the shell."""
+    first, *_ = map(json.loads, alerts.read_text().splitlines())
+    assert "/usr/bin/dash" in first["headline"]
+    return str(first["id"])
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_preview_writes_nothing_and_asks_nothing(
+    models: Path, alerts: Path, alert: str, intruded: Path
+) -> None:
+    before = contents(models)
+    done = run(
+        *("accept", alert, "--model", models, "--alerts", alerts),
+        *("--intrusion", intruded, "--preview"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "web: what 1 alert told of"
+    assert lines[1].startswith(f"  {alert}  11-23 00:00:11  nginx started /usr/bin/dash as uid 33")
+    assert lines[2] == "Become normal: 1 program, 1 peer, 12 sequences"
+    assert lines[3] == "2 new items that the alerts do not list stay new: add --from."
+    assert lines[4] == "Hidden by that, of 0 other alerts: 0"
+    assert lines[5].startswith("Attack: 1 alert before, 0 after, 1 lost: /")
+    assert lines[-1] == "  THIS ATTACK WOULD NO LONGER BE FOUND."
+    assert max(map(len, lines)) <= 80
+    assert contents(models) == before
+
+
+def test_a_new_folder_takes_it_for_normal_and_the_old_one_stays(
+    models: Path, alerts: Path, alert: str, intruded: Path, tmp_path: Path
+) -> None:
+    before, out = contents(models), tmp_path / "accepted"
+    done = run("accept", alert, "--model", models, "--alerts", alerts, "--out", out, "--yes")
+    assert done.returncode == 0
+    assert done.stderr == f"Wrote {out}.\n"
+    assert contents(models) == before
+    accepted = load_models(out)
+    assert sorted(accepted) == ["api", "web"]
+    assert accepted["web"].knows(SHELL)
+    assert not accepted["api"].knows(SHELL)
+    assert accepted["web"].provenance.notes[0].startswith(f"Accepted alert {alert}: nginx started")
+    again = run("watch", "--from", intruded, "--models", out, "--fail-on", "anomaly")
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_in_place_only_the_model_of_the_workload_changes(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(models, tmp_path / "models")
+    (folder / "NOTES").write_text("mine")
+    before = contents(folder)
+    arguments = ("accept", alert, "--model", folder, "--alerts", alerts, "--force", "--yes")
+    done = run(*arguments)
+    assert (done.returncode, done.stderr) == (0, f"Wrote {folder / 'web'}.\n")
+    changed = {p for p, content in contents(folder).items() if before.get(p) != content}
+    assert {p.parts[0] for p in changed} == {"web"}
+    assert (folder / "NOTES").read_text() == "mine"
+    assert load_models(folder)["web"].knows(SHELL)
+    assert list(tmp_path.rglob(".*")) == []  # nothing half-written is left
+    again = run(*arguments)
+    assert again.returncode == 0
+    assert again.stderr.endswith("Nothing was written.\n")
+
+
+def test_a_single_model_is_replaced_in_place(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(models / "web", tmp_path / "web")
+    done = run("accept", alert, "--model", folder, "--alerts", alerts, "--force", "--yes")
+    assert (done.returncode, done.stderr) == (0, f"Wrote {folder}.\n")
+    assert load_models(folder)["web"].knows(SHELL)
+
+
+def test_a_single_model_becomes_a_single_model(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "web"
+    done = run(
+        *("accept", alert, "--model", models / "web", "--alerts", alerts, "--out", out, "--yes")
+    )
+    assert done.returncode == 0
+    assert (out / "manifest.json").is_file()
+
+
+def test_alerts_may_come_through_a_pipe(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [BASELINE, "accept", alert, "--model", models, "--out", tmp_path / "out", "--yes"],
+        stdin=alerts.open("rb"),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stderr) == (0, f"Wrote {tmp_path / 'out'}.\n")
+
+
+def test_a_recording_tells_what_the_alert_does_not_list(
+    models: Path, alerts: Path, alert: str, intruded: Path, normal: Path
+) -> None:
+    arguments = ("accept", alert, "--model", models, "--alerts", alerts, "--preview")
+    done = run(*arguments, "--from", intruded)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[2:] == [
+        "Become normal: 1 program, 1 peer, 14 sequences",
+        "Hidden by that, of 0 other alerts: 0",
+    ]
+    other = run(*arguments, "--from", normal)
+    assert other.returncode == 2
+    assert f"Replaying the recording does not raise alert {alert}." in other.stderr
+
+
+def test_other_alerts_that_it_hides_are_listed(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    """The same alert, told again an hour later; one of another peer; one of another workload."""
+    first = json.loads(alerts.read_text())
+    later = first | {"id": "0" * 12, "headline": "the same again"}
+    peer = json.loads(json.dumps(first | {"id": "1" * 12, "headline": "somebody else"}))
+    for evidence in peer["evidence"]:
+        if "peer" in evidence["item"]:
+            evidence["item"] |= {"peer": "198.51.100.7", "protocol": "udp"}
+    other = first | {"id": "2" * 12, "workload": "api"}
+    file = tmp_path / "alerts.jsonl"
+    file.write_text("".join(json.dumps(a) + "\n" for a in (first, later, peer, other, first)))
+    done = run("accept", alert, "--model", models, "--alerts", file, "--preview")
+    assert done.returncode == 0
+    *_, count, hidden = done.stdout.splitlines()
+    assert count == "Hidden by that, of 2 other alerts: 1"
+    assert hidden == f"  {'0' * 12}  11-23 00:00:11  the same again"
+
+
+def on_terminal(answer: bytes, *arguments: object) -> tuple[int, str]:
+    """Run a command with a person at the keyboard."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [BASELINE, *map(str, arguments)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    os.write(ours, answer)
+    _, said = process.communicate()
+    os.close(theirs)
+    os.close(ours)
+    return process.returncode, said
+
+
+def test_nothing_is_learned_without_a_persons_word(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("accept", alert, "--model", models, "--alerts", alerts, "--out", out)
+    alone = subprocess.run(
+        [BASELINE, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert alone.returncode == 2
+    assert alone.stderr == (
+        "Error: Nothing is learned without a person's word, and there is no terminal to ask on. "
+        "Look at it with --preview, then add --yes.\n"
+    )
+    code, said = on_terminal(b"n\n", *arguments)
+    assert (code, said.endswith("Nothing was written.\n")) == (0, True)
+    assert not out.exists()
+    code, said = on_terminal(b"y\n", *arguments)
+    assert (code, said.endswith(f"Wrote {out}.\n")) == (0, True)
+    assert "Take this for normal? [y/N]" in said
+
+
+def test_what_cannot_be_accepted(
+    models: Path, alerts: Path, alert: str, normal: Path, tmp_path: Path
+) -> None:
+    good = ("accept", alert, "--model", models, "--alerts", alerts)
+    (tmp_path / "broken.jsonl").write_text('{"id": "x"}\n')
+    (tmp_path / "stranger.jsonl").write_text(
+        json.dumps(json.loads(alerts.read_text()) | {"workload": "db"})
+    )
+    other_calls = json.loads(alerts.read_text())
+    for evidence in other_calls["evidence"]:
+        evidence["description"] = evidence["description"].replace("read", "io_setup")
+    (tmp_path / "arm.jsonl").write_text(json.dumps(other_calls))
+    for code, arguments, message in [
+        (2, (*good, "--yes"), "Nothing says where the new model goes."),
+        (2, ("accept", "abc", *good[2:], "--preview"), "There is no alert abc in "),
+        (2, ("accept", alert, "--model", models, "--alerts", tmp_path / "no", "--preview"), "no"),
+        (
+            1,
+            (*good[:4], "--alerts", tmp_path / "broken.jsonl", "--preview"),
+            f"Line 1 of {tmp_path / 'broken.jsonl'} is no alert",
+        ),
+        (
+            2,
+            (*good[:4], "--alerts", tmp_path / "stranger.jsonl", "--preview"),
+            f"There is no model of db in {models}",
+        ),
+        (
+            1,
+            (*good[:4], "--alerts", tmp_path / "arm.jsonl", "--preview"),
+            "was raised by a model of another architecture than x86_64",
+        ),
+        (1, (*good, "--intrusion", tmp_path / "no", "--preview"), str(tmp_path / "no")),
+        (2, (*good, "--out", models, "--yes"), f"{models} exists"),
+    ]:
+        done = run(*arguments)
+        assert done.returncode == code, done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stderr.startswith(("Error: ", "Usage: "))
