@@ -34,7 +34,8 @@ def quarantine(
     """
     found = find_quarantined(windows, architecture)
     for part in found:
-        say(_sentence(windows[0].workload, part, architecture))
+        for line in _listing(windows[0].workload, part, architecture):
+            say(line)
     if found and strict:
         raise ModelError(
             "Nothing was written, because of --strict",
@@ -46,21 +47,19 @@ def quarantine(
     return without(windows, found), tuple(line[:_LINE] for line in lines)
 
 
-def _sentence(workload: str, part: Quarantined, architecture: str) -> str:
+def _listing(workload: str, part: Quarantined, architecture: str) -> list[str]:
     signals = Counter(map(signal_of, part.items))
     programs, peers, ngrams = (
         signals[s] for s in (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS)
     )
     told = part.describe(architecture)[: min(programs + peers, _LISTED)]
     more = programs + peers - len(told)
-    return "\n".join(
-        [
-            f"Kept out of {workload}: what {_place(part)} alone showed",
-            *(f"  {line}" for line in told),
-            *([f"  ... and {counted(more, 'program or peer')}"] if more else []),
-            *([f"  and {counted(ngrams, 'n-gram')} of system calls"] if ngrams else []),
-        ]
-    )
+    return [
+        f"Kept out of {workload}: what {_place(part)} alone showed",
+        *(f"  {line}" for line in told),
+        *([f"  ... and {more:,} more"] if more else []),
+        *([f"  and {counted(ngrams, 'n-gram')} of system calls"] if ngrams else []),
+    ]
 
 
 def _lines(part: Quarantined, architecture: str) -> list[str]:
