@@ -1,5 +1,6 @@
 """From alerts that a person takes for normal to the model that does, and what that would hide."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Acceptance:
         taken: defaultdict[Signal, float] = defaultdict(float)
         for evidence in alert.evidence:
             taken[evidence.signal] += evidence.bits - self._left(evidence)
+        taken[Signal.NGRAMS] += self._unlisted(alert)
         if not any(bits > 0 for bits in taken.values()):
             return False
         if alert.test == RaisedBy.SHIFT:
@@ -71,6 +73,18 @@ class Acceptance:
         if any(scale.is_wholly_new(signal, bits) for signal, bits in by_signal.items()):
             return False
         return scale.calibration.bits(scale.evidence(by_signal)) < alert.threshold
+
+    def _unlisted(self, alert: WrittenAlert) -> float:
+        """Bits that the n-grams which an alert does not list carried and carry no more."""
+        before = self.before.signals[Signal.NGRAMS]
+        listed = [(e.bits, before.bits(e.item)) for e in alert.evidence if isinstance(e.item, int)]
+        # What was listed tells what part of their bits counted in that window.
+        share = next((bits / whole for bits, whole in listed if whole > 0), 1.0)
+        return share * math.fsum(
+            before.bits(ngram)
+            for ngram in alert.unlisted_ngrams
+            if self.after.knows(ngram) and not self.before.knows(ngram)
+        )
 
     def _left(self, evidence: WrittenEvidence) -> float:
         """Bits of a piece of evidence to the new model."""
@@ -120,7 +134,7 @@ def accept_alerts(
 
 def _window(alert: WrittenAlert, unlisted: Iterable[Item]) -> Window:
     """The items that an alert told of."""
-    counts: dict[Item | str, int] = dict.fromkeys(unlisted, 1)
+    counts: dict[Item | str, int] = dict.fromkeys([*unlisted, *alert.unlisted_ngrams], 1)
     counts |= {e.item: max(e.count, 1) for e in alert.evidence}
     ngrams = {item: n for item, n in counts.items() if isinstance(item, int)}
     return Window(

@@ -17,6 +17,7 @@ from baseline.window import HISTOGRAMS, Connection, Execution, Image, Signal
 # An unseen program or peer names an event better than the system calls it made, however many bits
 # those carry.
 _MOST_TELLING = (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS, Signal.CALLS)
+_MOST_UNLISTED = 4096
 _NOUNS = {
     Signal.EXECUTIONS: "program",
     Signal.CONNECTIONS: "peer",
@@ -164,6 +165,8 @@ class Alert:
                              null), ``without`` (``bits`` of the alert if it had not occurred; null
                              for a lasting shift), ``nearest`` (normal behaviour), ``item``
         unseen               signal -> number of items that learning never saw
+        unlisted_ngrams      unseen n-grams that the evidence does not list, packed; at most
+                             4,096
         already_reported     number of items
         folded               number of windows
         ===================  ==============================================================
@@ -211,9 +214,15 @@ class Alert:
                 for e in self.score.evidence
             ],
             "unseen": {signal.value: unseen[signal] for signal in HISTOGRAMS},
+            "unlisted_ngrams": self._unlisted_ngrams(),
             "already_reported": self.already_reported,
             "folded": self.folded,
         }
+
+    def _unlisted_ngrams(self) -> list[str]:
+        ngrams = {item for item in self.unseen if isinstance(item, int)}
+        rest = sorted(ngrams - {e.item for e in self.score.evidence})
+        return [f"{ngram:#018x}" for ngram in rest[:_MOST_UNLISTED]]
 
     def _item(self, item: Item) -> dict[str, object]:
         if isinstance(item, Execution):

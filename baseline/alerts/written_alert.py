@@ -65,6 +65,7 @@ class WrittenAlert:
         by_signal: surprise on its own scale, in bits, also of items that are not listed.
         unseen: items that learning never saw, also those not listed, by signal.
         evidence: heaviest first; not all of it.
+        unlisted_ngrams: unseen n-grams that the evidence leaves out.
     """
 
     id: str
@@ -79,6 +80,7 @@ class WrittenAlert:
     by_signal: Mapping[Signal, float]
     unseen: Mapping[Signal, int]
     evidence: tuple[WrittenEvidence, ...]
+    unlisted_ngrams: tuple[int, ...]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "WrittenAlert":
@@ -98,13 +100,14 @@ class WrittenAlert:
             by_signal={Signal(name): _number(n) for name, n in values["by_signal"].items()},
             unseen={Signal(name): _count(n) for name, n in values["unseen"].items()},
             evidence=tuple(map(_evidence, values["evidence"])),
+            unlisted_ngrams=tuple(map(_ngram, values["unlisted_ngrams"])),
         )
 
     @property
     def unlisted(self) -> int:
-        """How many unseen items it does not list: there were too many, or they carried nothing."""
+        """How many unseen items it does not name: there were too many."""
         listed = sum(evidence.signal in HISTOGRAMS for evidence in self.evidence)
-        return max(sum(self.unseen.values()) - listed, 0)
+        return max(sum(self.unseen.values()) - listed - len(self.unlisted_ngrams), 0)
 
 
 def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
@@ -122,14 +125,7 @@ def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
             continue
         try:
             yield WrittenAlert.from_dict(json.loads(line))
-        except (
-            ValueError,
-            TypeError,
-            LookupError,
-            ArithmeticError,
-            AttributeError,
-            RecursionError,
-        ) as cause:
+        except _NO_ALERT as cause:
             raise AlertsError(
                 f"Line {number:,} of {source} is no alert ({cause!s:.100})",
                 "Give what `baseline watch --format json` wrote",
@@ -159,7 +155,11 @@ def _item(signal: Signal, values: Mapping[str, Any]) -> Item | str:
         return ConnectionModel.decode((*texts, values["port"]))
     if signal == Signal.CALLS:
         return _text(values["syscall"])
-    ngram = int(values["packed"], 16)
+    return _ngram(values["packed"])
+
+
+def _ngram(packed: object) -> int:
+    ngram = int(_text(packed), 16)
     if not 0 <= ngram < 1 << 64:
         raise ValueError("an n-gram that does not fit in 64 bits")
     return ngram

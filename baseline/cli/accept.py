@@ -67,7 +67,7 @@ All that was new to an alert that a recording raised:
     type=click.Path(path_type=Path),
     metavar="RECORDING",
     help="Recording whose replay raised the alerts: take all that was new to them for normal, not "
-    "only the items that an alert lists, 32 of each kind at most. As often as wanted.",
+    "only what an alert names: 32 programs and peers, 4,096 sequences. As often as wanted.",
 )
 @click.option(
     "--intrusion",

@@ -381,12 +381,12 @@ def _count(windows: Sequence[Window], symbols: Symbols) -> Integers:
     """How often each known call was made in each window, shape (windows, calls)."""
     column = np.full(1 << _SYMBOL_BITS_WITH_KIND, len(symbols), np.int16)
     column[symbols] = np.arange(len(symbols))
-    window_of_row = np.repeat(np.arange(len(windows)), [len(w.ngrams) for w in windows])
     made = symbols_of(np.concatenate([w.ngrams.ngrams for w in windows]))
     counts = np.concatenate([w.ngrams.counts for w in windows])
     # One column more takes what is not known.
     shape = (len(windows), len(symbols) + 1)
-    cells = window_of_row * shape[1] + column[made]
+    first_cell = np.arange(shape[0]) * shape[1]
+    cells = np.repeat(first_cell, [len(w.ngrams) for w in windows]) + column[made]
     sums = np.bincount(cells, counts, shape[0] * shape[1]).astype(np.int64)
     return sums.reshape(shape)[:, :-1]
 

@@ -54,16 +54,20 @@ def test_an_alert_with_all_that_it_told_of_does_not_come_again(
     assert [alert.time for alert in again] == [alert.time for alert in others]
 
 
-def test_without_a_recording_what_is_listed_becomes_known(
+def test_without_a_recording_all_that_is_named_becomes_known(
     model: WorkloadModel, alerts: list[Alert]
 ) -> None:
-    download = alerts[1]
-    acceptance = accept_alerts(model, [written(download)])
-    for evidence in download.score.evidence:
-        if evidence.signal != Signal.CALLS:
-            assert acceptance.after.knows(evidence.item)
-    rest = [i for i in download.unseen if not acceptance.after.knows(i)]
-    assert len(rest) == written(download).unlisted > 0
+    download = written(alerts[1])
+    assert download.unlisted_ngrams
+    acceptance = accept_alerts(model, [download])
+    assert all(map(acceptance.after.knows, alerts[1].unseen))
+    assert acceptance.hides(download)
+    shorter = replace(download, unlisted_ngrams=())
+    acceptance = accept_alerts(model, [shorter])
+    rest = [item for item in alerts[1].unseen if not acceptance.after.knows(item)]
+    assert set(rest) == set(download.unlisted_ngrams)
+    assert len(rest) == shorter.unlisted
+    assert not acceptance.hides(download)
 
 
 def test_it_is_noted_in_the_model(model: WorkloadModel, alerts: list[Alert]) -> None:
@@ -191,6 +195,7 @@ def test_of_a_lasting_shift_each_window_has_its_part(model: WorkloadModel) -> No
         by_signal={Signal.CALLS: 5.0},
         unseen={},
         evidence=(WrittenEvidence(Signal.CALLS, "close", "close", 800, 40.0),),
+        unlisted_ngrams=(),
     )
     acceptance = accept_alerts(model, [lasting])
     assert acceptance.volumes["close"] == pytest.approx(40 / 8, abs=0.01)

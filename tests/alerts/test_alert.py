@@ -145,6 +145,7 @@ def test_as_json() -> None:
         "by_signal": {"ngrams": 10.0, "executions": 30.12, "connections": 20.0, "calls": 5.0},
         "process": {"pid": 4123, "tid": 4124, "comm": "sh", "lineage": shell[1:]},
         "unseen": {"ngrams": 1, "executions": 1, "connections": 1},
+        "unlisted_ngrams": [],
         "already_reported": 0,
         "folded": 0,
     }

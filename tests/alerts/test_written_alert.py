@@ -51,9 +51,15 @@ def test_what_is_read_is_what_was_written(alerts: list[Alert]) -> None:
             assert ours.bits == pytest.approx(theirs.bits, abs=0.005)
 
 
-def test_how_much_it_does_not_list_is_known(alerts: list[Alert]) -> None:
+def test_how_much_it_does_not_name_is_known(alerts: list[Alert]) -> None:
     (written,) = read_alerts(lines(alerts[:1]), "alerts")
-    assert written.unlisted == written.unseen[Signal.NGRAMS] - 32 > 0
+    listed = {e.item for e in written.evidence if e.signal == Signal.NGRAMS}
+    unseen = {item for item in alerts[0].unseen if isinstance(item, int)}
+    assert unseen - listed == set(written.unlisted_ngrams)
+    assert len(written.unlisted_ngrams) == written.unseen[Signal.NGRAMS] - 32 > 0
+    assert written.unlisted == 0
+    without = json.loads(next(lines(alerts))) | {"unlisted_ngrams": []}
+    assert WrittenAlert.from_dict(without).unlisted == written.unseen[Signal.NGRAMS] - 32
     less = json.loads(next(lines(alerts))) | {"unseen": {"ngrams": 2, "executions": 1}}
     assert WrittenAlert.from_dict(less).unlisted == 0
 

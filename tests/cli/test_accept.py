@@ -46,10 +46,9 @@ def test_a_preview_writes_nothing_and_asks_nothing(
     lines = done.stdout.splitlines()
     assert lines[0] == "web: what 1 alert told of"
     assert lines[1].startswith(f"  {alert}  11-23 00:00:11  nginx started /usr/bin/dash as uid 33")
-    assert lines[2] == "Become normal: 1 program, 1 peer, 12 sequences"
-    assert lines[3] == "2 new items that the alerts do not list stay new: add --from."
-    assert lines[4] == "Hidden by that, of 0 other alerts: 0"
-    assert lines[5].startswith("Attack: 1 alert before, 0 after, 1 lost: /")
+    assert lines[2] == "Become normal: 1 program, 1 peer, 14 sequences"
+    assert lines[3] == "Hidden by that, of 0 other alerts: 0"
+    assert lines[4].startswith("Attack: 1 alert before, 0 after, 1 lost: /")
     assert lines[-1] == "  THIS ATTACK WOULD NO LONGER BE FOUND."
     assert max(map(len, lines)) <= 80
     assert contents(models) == before
