@@ -1,6 +1,7 @@
 """Data sets of labelled traces: one sequence of system calls a file, normal or of an attack."""
 
 import lzma
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -171,3 +172,17 @@ def _labelled(parts: Sequence[Words]) -> LabelledTraces:
             for words in parts
         )
     )
+
+
+def _unpack(tar: tarfile.TarFile, folder: Path) -> None:
+    """Unpack the files that belong into the folder.
+
+    Python has a filter for that from 3.11.4 on; Debian 12 has 3.11.2.
+    """
+    for member in tar:
+        target = (folder / member.name).resolve()
+        content = tar.extractfile(member) if member.isfile() else None
+        if content and target.is_relative_to(folder):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with content, target.open("wb") as file:
+                shutil.copyfileobj(content, file)

@@ -39,6 +39,16 @@ def test_p_values_are_counted_and_integrated(
     assert calibration.highest == max(held_out)
 
 
+@pytest.mark.parametrize("windows", [20, 90, 400])
+@pytest.mark.parametrize("scale", [0.2, 1, 5])
+def test_longer_recordings_are_integrated_too(windows: int, scale: float) -> None:
+    """With a prior that is much too high, about right and much too low."""
+    held_out = np.random.default_rng(0).exponential(scale, windows).tolist()
+    for score in (scale, 6 * scale, 20 * scale, 200 * scale):
+        expected = naive_calibration.p_value(held_out, 1.0, score)
+        assert calibrated(held_out, 1.0).p_value(score) == pytest.approx(expected, rel=1e-6)
+
+
 @given(scores, prior_scales, st.lists(new_scores, min_size=2, max_size=20))
 def test_p_values_are_probabilities_and_fall(
     held_out: list[float], prior_scale: float, new: list[float]
