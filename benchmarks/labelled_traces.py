@@ -105,7 +105,7 @@ def data_folder(directory: Path, marker: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as unpacked:
             try:
                 with tarfile.open(archive, "r:xz") as tar:
-                    tar.extractall(unpacked, filter="data")
+                    _unpack(tar, Path(unpacked).resolve())
             except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as cause:
                 raise DataError(
                     f"{archive} cannot be unpacked: {cause}", "Fetch it again, or free some space"

@@ -55,6 +55,7 @@ class Differences:
         reasons = [f"{name} is new as a whole: A has no model of it." for name in self.only_after]
         if limit == "change":
             reasons += [f"{name} is gone: B has no model of it." for name in self.only_before]
+        reasons += self.kept_out()
         for comparison in self.comparisons:
             name, alerts = comparison.after.workload, len(comparison.alerts)
             if limit == "new" and alerts:
@@ -65,6 +66,15 @@ class Differences:
                 bits = f"{comparison.heaviest_new:.1f} bits"
                 reasons.append(f"{name}: something new carries {bits}, the limit is {limit:g}.")
         return reasons
+
+    def kept_out(self) -> list[str]:
+        """What B saw and does not know, because its learning kept it out, as sentences."""
+        return [
+            f"{c.after.workload}: learning B kept out {counted(len(lines), 'thing')} that a "
+            "single part of it showed; `baseline inspect` lists them."
+            for c in self.comparisons
+            if (lines := c.after.provenance.quarantined)
+        ]
 
 
 @click.command(
@@ -103,7 +113,7 @@ A gate in CI: fail if the new image does anything that would be an alert:
     metavar="new|change|BITS",
     help="Exit with 3 if what is new in B would have been an alert for A (new); if anything is "
     "new, gone, or shifted beyond sampling (change); if something new carries so many bits to A. "
-    "A workload that A has no model of always counts.",
+    "A workload that A has no model of always counts, and so does what learning B kept out.",
 )
 @click.pass_context
 def command(
@@ -127,10 +137,10 @@ def command(
     )
     with writing_to_stdout():
         click.echo(_document(differences) if form == "json" else _pages(differences))
-    reasons = differences.reasons(limit) if limit else []
+    reasons = differences.reasons(limit) if limit else differences.kept_out()
     for reason in reasons:
         say(reason)
-    if reasons:
+    if limit and reasons:
         context.exit(CHANGES_FOUND)
 
 

@@ -77,8 +77,8 @@ A new version, on top of what the one before did:
     "--quarantine/--no-quarantine",
     default=True,
     show_default=True,
-    help="Keep out of the model the programs and peers that a single stretch of time, or a single "
-    "replica of several, showed: an intruder, perhaps.",
+    help="Keep out of the model the programs and peers of a single stretch of time, or a single "
+    "replica of several, that stand out from all the rest: an intruder, perhaps.",
 )
 @click.option("--strict", is_flag=True, help="Refuse to learn where there is any such thing.")
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
@@ -123,6 +123,8 @@ def command(
                 progress.report(learning.status)
         require_windows(len(learning.windows), source)
         learning.finish()
+        for name in sorted(set(learning.windows) - set(predecessors)) if inherit else ():
+            say(f"{inherit} has no model of {name}: it starts from nothing.")
         models = []
         for name, seen in sorted(learning.windows.items()):
             windows, kept_out = (

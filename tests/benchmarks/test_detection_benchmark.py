@@ -248,6 +248,13 @@ def test_a_trace_becomes_the_ngrams_of_a_thread() -> None:
     assert window.end - window.start == window.observed
 
 
+def test_traces_come_one_after_the_other() -> None:
+    first, second = ours.trace_windows(traces([1, 2, 3], [4] * 50))
+    assert (first.replica, second.replica) == ("0", "1")
+    assert first.end == second.start
+    assert second.observed == 50 * ours.CALL_NANOSECONDS
+
+
 def test_a_row_becomes_single_calls() -> None:
     run = Run("run", np.array([1000, 1100]), np.array([[2, 0], [1, 7]]))
     first, second = ours.row_windows(run, ours.symbols_of(np.array([0, 600])))
