@@ -12,13 +12,13 @@ from rich.cells import set_cell_size
 from baseline.alerts.accepting import accept_alerts
 from baseline.alerts.backtest import alerts_of
 from baseline.alerts.written_alert import WrittenAlert, read_alerts
-from baseline.cli.budget import budget
+from baseline.cli.budget import budget_option
 from baseline.cli.model_folders import folder_of
 from baseline.cli.output import require_output, writing_to_stdout
 from baseline.cli.preview import losses_in, preview_of, recorded_windows
 from baseline.cli.progress import say
 from baseline.errors import ModelError, UsageError
-from baseline.model.budget import DEFAULT_BUDGET, Budget
+from baseline.model.budget import Budget
 from baseline.model.score import Item
 from baseline.model.storage import (
     MANIFEST,
@@ -78,14 +78,9 @@ All that was new to an alert that a recording raised:
     help="An attack that must still be found: tell which of its alerts would be lost. As often as "
     "wanted.",
 )
-@click.option(
-    "--budget",
+@budget_option(
     "alert_budget",
-    type=budget,
-    default=str(DEFAULT_BUDGET),
-    show_default=True,
-    metavar="N/TIME",
-    help="Budget of the alerts, with which recordings are judged.",
+    "Budget of the alerts, with which recordings are judged.",
 )
 @click.option("--preview", is_flag=True, help="Only tell what would come of it.")
 @click.option(

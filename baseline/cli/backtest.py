@@ -12,14 +12,14 @@ from rich.cells import set_cell_size
 
 from baseline.alerts.alert import Alert
 from baseline.alerts.backtest import Backtest, Outcome
-from baseline.cli.budget import budget
+from baseline.cli.budget import budget_option
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source
 from baseline.cli.stopping import StopSignals
 from baseline.errors import ModelError
-from baseline.model.budget import DEFAULT_BUDGET, Budget
+from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
@@ -61,15 +61,10 @@ What would other budgets have cost?
     metavar="RECORDING",
     help="A recording of normal time that was not learned from. As often as wanted.",
 )
-@click.option(
-    "--budget",
+@budget_option(
     "budgets",
+    "False alarms to expect of each workload: 1/day, 2/month. As often as wanted.",
     multiple=True,
-    type=budget,
-    default=[str(DEFAULT_BUDGET)],
-    show_default=True,
-    metavar="N/TIME",
-    help="False alarms to expect of each workload: 1/day, 2/month. As often as wanted.",
 )
 @click.option(
     "--format",

@@ -8,11 +8,11 @@ from typing import Literal
 
 import click
 
-from baseline.cli.budget import budget
+from baseline.cli.budget import budget_option
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import counted, say
 from baseline.errors import ModelError, UsageError
-from baseline.model.budget import DEFAULT_BUDGET, Budget
+from baseline.model.budget import Budget
 from baseline.model.comparison import Comparison, compare
 from baseline.model.storage import load_models
 from baseline.model.workload_model import WorkloadModel
@@ -89,14 +89,9 @@ A gate in CI: fail if the new image does anything that would be an alert:
 @click.argument("before", type=click.Path(path_type=Path), metavar="A")
 @click.argument("after", type=click.Path(path_type=Path), metavar="B")
 @click.option("--workload", metavar="NAME", help="Only the models of this workload.")
-@click.option(
-    "--budget",
+@budget_option(
     "alert_budget",
-    type=budget,
-    default=str(DEFAULT_BUDGET),
-    show_default=True,
-    metavar="N/TIME",
-    help="False alarms allowed to A, by which alerts are counted: 1/day, 2/month.",
+    "False alarms allowed to A, by which alerts are counted: 1/day, 2/month.",
 )
 @click.option(
     "--format",

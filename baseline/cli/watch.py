@@ -10,14 +10,14 @@ import click
 from baseline.alerts.detector import Detector
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
-from baseline.cli.budget import budget as parse_budget
+from baseline.cli.budget import budget_option
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import ModelError
-from baseline.model.budget import DEFAULT_BUDGET, Budget
+from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
@@ -50,13 +50,9 @@ Check a recording in CI:
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
-@click.option(
-    "--budget",
-    type=parse_budget,
-    default=str(DEFAULT_BUDGET),
-    show_default=True,
-    metavar="N/TIME",
-    help="False alarms to expect of each workload: 1/day, 2/month; of a minute, hour, day, week, "
+@budget_option(
+    "budget",
+    "False alarms to expect of each workload: 1/day, 2/month; of a minute, hour, day, week, "
     "month or year.",
 )
 @click.option(

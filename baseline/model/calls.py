@@ -30,7 +30,7 @@ from baseline.window import NgramCounts, Signal, Window
 
 Symbols = npt.NDArray[np.uint16]
 
-_SAME_LENGTH = 2
+SAME_LENGTH = 2
 """Windows are of one length if they differ by no more than this factor ..."""
 
 _SAME_LENGTH_SHARE = 0.9
@@ -285,7 +285,7 @@ class CallModel:
         lengths = [model.length for model in models]
         pairs: PairCounts | None = None
         length = 0
-        if min(lengths) > 0 and max(lengths) <= _SAME_LENGTH * min(lengths):
+        if min(lengths) > 0 and max(lengths) <= SAME_LENGTH * min(lengths):
             length = max(lengths)
             for where, model in zip(positions, models, strict=True):
                 if model.pairs:
@@ -366,14 +366,14 @@ def _can_tell(window: Window, length: int) -> bool:
     """
     if window.ledger.ngrams.lost:
         return False
-    return not length or length <= _SAME_LENGTH * window.observed <= _SAME_LENGTH**2 * length
+    return not length or length <= SAME_LENGTH * window.observed <= SAME_LENGTH**2 * length
 
 
 def _common_length(windows: Sequence[Window]) -> int:
     """The length of windows in nanoseconds, 0 where they are of no single length."""
     observed = np.array([window.observed for window in windows])
     length = int(np.median(observed))
-    alike = (observed * _SAME_LENGTH >= length) & (observed <= length * _SAME_LENGTH)
+    alike = (observed * SAME_LENGTH >= length) & (observed <= length * SAME_LENGTH)
     return length if alike.mean() >= _SAME_LENGTH_SHARE else 0
 
 

@@ -14,16 +14,13 @@ from itertools import chain
 import numpy as np
 
 from baseline.errors import ModelError
-from baseline.model.calls import CallModel
+from baseline.model.calls import SAME_LENGTH, CallModel
 from baseline.model.held_out import HeldOut
 from baseline.model.provenance import Provenance
 from baseline.model.signal_model import SignalModel
 from baseline.model.training import Training
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Signal
-
-_SAME_LENGTH = 2
-"""Windows are of one length if they differ by no more than this factor."""
 
 
 def merge(models: Sequence[WorkloadModel]) -> WorkloadModel:
@@ -70,7 +67,7 @@ def require_alike(models: Sequence[WorkloadModel]) -> None:
             "Keep the models of each architecture in a folder of their own",
         )
     lengths = sorted({length for model in models if (length := _length(model)) is not None})
-    if lengths and lengths[-1] > _SAME_LENGTH * lengths[0]:
+    if lengths and lengths[-1] > SAME_LENGTH * lengths[0]:
         texts = [f"{length / 1e9:.3g} s" if length else "no single length" for length in lengths]
         raise ModelError(
             f"The models of {workload} were learned from windows of {' and '.join(texts)}",

@@ -85,11 +85,15 @@ class WorkloadModel:
 
         Raises:
             ModelError: there is nothing to learn from.
+            ValueError: the windows are of different workloads.
         """
         if not windows or not any(window.observed for window in windows):
             raise ModelError(
                 "There are no windows to learn from", "Give learning more time or more recordings"
             )
+        workloads = {window.workload for window in windows}
+        if len(workloads) > 1:
+            raise ValueError(f"windows of {' and '.join(sorted(workloads))} do not add")
         ordered = in_order(windows)
         blocks = blocks_of_time(ordered)
         fitted = {

@@ -230,6 +230,8 @@ def test_nothing_to_learn_from() -> None:
     for nothing in ([], [never_watched]):
         with pytest.raises(ModelError, match="no windows to learn from"):
             WorkloadModel.fit(nothing, ARCHITECTURE)
+    with pytest.raises(ValueError, match="do not add"):
+        WorkloadModel.fit([window(0), Window("db", "", 0, 1, 1)], ARCHITECTURE)
 
 
 @pytest.mark.parametrize("seconds", [1, 10, 3600])
