@@ -18,12 +18,17 @@ class Process(NamedTuple):
         tid: thread id there.
         comm: the thread's name, which the process itself can change.
         lineage: images as in :class:`baseline.window.Execution`; empty where it is not known.
+        arguments: its command line as its own memory had it at that moment, so the process may
+            have changed it; empty where it could not be read.
+        arguments_cut: there were more arguments than are kept.
     """
 
     pid: int
     tid: int
     comm: str
     lineage: tuple[Image, ...]
+    arguments: tuple[str, ...] = ()
+    arguments_cut: bool = False
 
 
 @dataclass(frozen=True)

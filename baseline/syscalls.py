@@ -12,7 +12,8 @@ A *symbol* is one call as the collector saw it, in 10 bits (``bpf/layout.h`` has
 
 An *n-gram* is the last six symbols of one thread in an unsigned 64-bit integer, the newest in the
 lowest ten bits.  The four highest bits tell the *kind*: 0 for system calls, 1 for io_uring
-requests, which never pass the system-call entry and whose symbols are their opcodes plus one.
+requests, which never pass the system-call entry and whose symbols are their opcodes plus one, 2 for
+calls whose history was folded away because their workload had used up its room in the tables.
 """
 
 import platform
@@ -31,6 +32,7 @@ OUT_OF_RANGE = 510
 CANCELLED = 511
 COMPAT_FLAG = 512
 KIND_IO_URING = 1
+KIND_FOLDED = 2
 
 ARCHITECTURE = platform.machine()
 """Architecture of this machine, as ``uname -m`` names it."""
@@ -91,7 +93,8 @@ def symbol_name(symbol: int, architecture: str = ARCHITECTURE) -> str:
     """What people call a symbol (with its kind, as :func:`unpack` gives it).
 
     ``openat``; ``compat:openat`` through the 32-bit ABI; ``io_uring:openat`` for a request;
-    ``syscall_499`` where the table has no name; ``start`` for "no call yet".
+    ``folded:openat`` where what came before was folded away; ``syscall_499`` where the table has
+    no name; ``start`` for "no call yet".
     """
     kind, code = divmod(symbol, 1 << SYMBOL_BITS)
     if code == NO_CALL:
@@ -107,7 +110,8 @@ def symbol_name(symbol: int, architecture: str = ARCHITECTURE) -> str:
         name = "cancelled"
     else:
         name = syscall_names(architecture, compat).get(code - 1, f"syscall_{code - 1}")
-    return f"compat:{name}" if compat else name
+    name = f"compat:{name}" if compat else name
+    return f"folded:{name}" if kind == KIND_FOLDED else name
 
 
 def ngram_names(ngram: int, architecture: str = ARCHITECTURE) -> tuple[str, ...]:

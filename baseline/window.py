@@ -14,6 +14,8 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from baseline.syscalls import KIND_FOLDED, KIND_SHIFT
+
 MAX_LINEAGE = 8
 """Images that the collector keeps of a lineage: the program and up to seven ancestors."""
 
@@ -50,6 +52,10 @@ class Image(NamedTuple):
         return f"{self.path}{script}{' (no file)' if self.unlinked else ''}"
 
 
+FOLDED_IMAGE = Image("any program")
+"""Stands for programs whose workload had used up its room in the kernel's tables."""
+
+
 class Execution(NamedTuple):
     """A program that was started, with the chain of its ancestors inside the workload.
 
@@ -78,8 +84,9 @@ class Connection(NamedTuple):
         direction: ``in`` (the peer connected) or ``out`` (the workload did).
         protocol: ``tcp`` or ``udp``, otherwise the IP protocol number in digits.
         peer: the peer's address in canonical text, IPv4-mapped ones as IPv4; empty where the
-            collector's table was full and the address was folded away.
-        port: the port of the side that was connected to: the peer's for ``out``, ours for ``in``.
+            workload had used up its room in the tables and the address was folded away.
+        port: the port of the side that was connected to: the peer's for ``out``, ours for ``in``;
+            0 where that was folded away too.
     """
 
     direction: str
@@ -90,8 +97,23 @@ class Connection(NamedTuple):
     def __str__(self) -> str:
         peer = f"[{self.peer}]" if ":" in self.peer else self.peer or "any peer"
         arrow = "to" if self.direction == "out" else "from"
-        where = f"{peer}:{self.port}" if self.direction == "out" else f"{peer} on port {self.port}"
+        port = self.port or "any port"
+        where = f"{peer}:{port}" if self.direction == "out" else f"{peer} on port {port}"
         return f"{self.protocol} {self.direction} {arrow} {where}"
+
+
+def is_folded(item: int | Execution | Connection) -> bool:
+    """Whether an item stands for all those that found no room of their own (a packed n-gram too).
+
+    The kernel gives each workload its own share of its tables.  What is new beyond it is counted
+    without what makes it distinct: a call without those before it, a program or a peer without its
+    name.
+    """
+    if isinstance(item, int):
+        return item >> KIND_SHIFT == KIND_FOLDED
+    if isinstance(item, Execution):
+        return item.image == FOLDED_IMAGE
+    return not item.peer
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +171,9 @@ class Tally(NamedTuple):
     Attributes:
         counted: what the kernel counted, independently of the tables.
         recorded: what arrived in the window's histogram from the kernel's main table.
-        overflowed: what arrived through the overflow table, because the main one was full.  It is
-            in the histogram too; of connections the peer's address is folded away.
+        overflowed: what arrived through the overflow table or folded (:func:`is_folded`), because
+            the main one was full or the workload had used up its share.  It is in the histogram
+            too.  Of first sights: those that were not sent, because there were too many at once.
         lost: what the kernel had no room for at all.
     """
 
