@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from baseline.errors import BaselineError, KernelError
-from baseline.kernel.bpf_syscall import create_cgroup_link
+from baseline.kernel.bpf_syscall import create_cgroup_link, freeze_map
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.program import (
     CGROUP_HOOKS,
+    COUNTS,
     LINK_PREFIX,
     MAPS,
     MAX_GROUPS,
@@ -85,11 +86,18 @@ def _pin(descriptor: int, path: Path) -> None:
 
 
 def _fill(bpf: Any) -> None:  # BCC has no types
-    """What the maps hold before anyone reads them: all group numbers free, a secret hash seed."""
+    """What the maps hold before anyone reads them: all group numbers free, a secret hash seed.
+
+    What the program alone counts is closed to everybody else.
+    """
+    from bcc import lib
+
     for group in range(1, MAX_GROUPS):
         bpf["free_groups"].push(ctypes.c_uint32(group))
     control = bpf["control"].Leaf(image_seed=int.from_bytes(os.urandom(8)))
     bpf["control"][ctypes.c_int(0)] = control
+    for name in COUNTS:  # bpf[name] does not know task storage
+        freeze_map(lib.bpf_table_fd(bpf.module, name.encode()))
 
 
 def load(settings: Settings, pin: Path, cgroup_mount: Path) -> None:

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _CALL_NUMBER = {"x86_64": 321, "aarch64": 280}
 
@@ -20,6 +21,7 @@ _MAP_DELETE_ELEM = 3
 _OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
 _MAP_LOOKUP_AND_DELETE_ELEM = 21
+_MAP_FREEZE = 22
 _MAP_LOOKUP_BATCH = 24
 _LINK_CREATE = 28
 
@@ -58,6 +60,49 @@ def get_object(path: Path) -> int:
 def create_cgroup_link(program: int, cgroup: int, attach_type: int) -> int:
     """Attach a program to a cgroup by a link, which can be pinned and ends with its last pin."""
     return _bpf(_LINK_CREATE, _attributes(program | cgroup << 32, attach_type))
+
+
+def freeze_map(descriptor: int) -> None:
+    """Take from everybody, root included, the right to change a map by bpf(2), for its lifetime.
+
+    The kernel's own programs go on writing (``map_freeze`` in kernel/bpf/syscall.c).
+    """
+    _bpf(_MAP_FREEZE, _attributes(descriptor))
+
+
+class _LinkInfo(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("program", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
+        ("cgroup", ctypes.c_uint64),
+        ("rest", ctypes.c_uint8 * 256),
+    )
+
+
+class Link(NamedTuple):
+    """What a link attaches.
+
+    Attributes:
+        program: id of the program.
+        cgroup: id of the cgroup, 0 after it was detached; of other links 0.
+    """
+
+    program: int
+    cgroup: int
+
+
+def link_info(descriptor: int) -> Link:
+    """What a link attaches now: a program can be exchanged, and a cgroup's be detached, by root."""
+    info = _LinkInfo()
+    _info(descriptor, info)
+    return Link(info.program, info.cgroup)
+
+
+def _info(descriptor: int, info: ctypes.Structure) -> None:
+    words = descriptor | ctypes.sizeof(info) << 32, ctypes.addressof(info)
+    _bpf(_OBJ_GET_INFO_BY_FD, _attributes(*words))
 
 
 class _MapInfo(ctypes.Structure):
@@ -113,10 +158,7 @@ class BpfMap:
         """
         descriptor = get_object(path)
         info = _MapInfo()
-        _bpf(
-            _OBJ_GET_INFO_BY_FD,
-            _attributes(descriptor | ctypes.sizeof(info) << 32, ctypes.addressof(info)),
-        )
+        _info(descriptor, info)
         # The kernel pads each CPU's value to 8 bytes (kernel/bpf/hashtab.c).
         value_size = info.value_size
         if info.type == PER_CPU_HASH:

@@ -52,7 +52,9 @@ class Collector:
         settings: table sizes; a program that is loaded already keeps its own.
 
     Attributes:
+        pin: folder of the pins.
         maps: name -> open map.
+        links: hook -> file descriptor of its link.
         slots: n-gram table, shape (CPUs, slots of each), dtype ``layout.SLOT``.
         calls: calls of each CPU and group, shape (CPUs, MAX_GROUPS).
         ledgers: by group, shape (MAX_GROUPS,), dtype ``layout.LEDGER``.
@@ -69,17 +71,17 @@ class Collector:
     ) -> None:
         self._cgroup_mount = cgroup_mount
         self._settings = settings or Settings()
-        self._pin = PIN_ROOT / fingerprint(self._settings)
+        self.pin = PIN_ROOT / fingerprint(self._settings)
         self._keep = keep
         self._agent = Agent(globs)
-        self._links: list[int] = []
+        self.links: dict[str, int] = {}
         self.maps: dict[str, BpfMap] = {}
 
     def __enter__(self) -> Self:
         require_rights()
         with setup_lock():
             self._require_no_other_version()
-            if not self._pin.exists():
+            if not self.pin.exists():
                 forget_position()  # of a program that is gone
                 self._load()
             if self._keep:
@@ -93,7 +95,7 @@ class Collector:
             self._agent.leave()
             if not Agent.others() and not self.kept:
                 remove_pins()
-        for descriptor in self._links:
+        for descriptor in self.links.values():
             os.close(descriptor)
         for opened in self.maps.values():
             opened.close()
@@ -107,7 +109,7 @@ class Collector:
         for path in pinned_versions():
             if path.name.startswith(UNFINISHED_PREFIX):
                 _remove_version(path)
-        others = [path.name for path in pinned_versions() if path != self._pin]
+        others = [path.name for path in pinned_versions() if path != self.pin]
         if others:
             raise KernelError(
                 f"Another version of the kernel program is loaded ({', '.join(others)})",
@@ -117,7 +119,7 @@ class Collector:
     def _load(self) -> None:
         request = {
             "settings": asdict(self._settings),
-            "pin": str(self._pin),
+            "pin": str(self.pin),
             "cgroup_mount": str(self._cgroup_mount),
         }
         package = Path(__file__).resolve().parents[2]
@@ -150,15 +152,15 @@ class Collector:
     def _open(self) -> None:
         cpus = possible_cpus()
         try:
-            self.maps = {name: BpfMap.open(self._pin / name, cpus) for name in MAPS}
+            self.maps = {name: BpfMap.open(self.pin / name, cpus) for name in MAPS}
             # Holding the links keeps the program counting for us when somebody unloads it.
-            self._links = [
-                get_object(self._pin / (LINK_PREFIX + name))
+            self.links = {
+                name: get_object(self.pin / (LINK_PREFIX + name))
                 for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)
-            ]
+            }
         except OSError as cause:
             raise KernelError(
-                f"The pins in {self._pin} are incomplete ({cause.strerror})",
+                f"The pins in {self.pin} are incomplete ({cause.strerror})",
                 "Run `baseline unload` and start again",
             ) from cause
         self.slots = self._mapped("slots", layout.SLOT).reshape(cpus, -1)

@@ -14,11 +14,22 @@ _UNKNOWN = Image("unknown")
 """Stands for an image whose name found no room in the kernel's table."""
 
 
-class Images:
-    """Names of images by their hashes, as the kernel keeps them; each is looked up once."""
+_FORGED = Image("forged name")
+"""Stands for an image whose name in the kernel's table was written by somebody else."""
 
-    def __init__(self, table: BpfMap) -> None:
+
+class Images:
+    """Names of images by their hashes, as the kernel keeps them; each is looked up once.
+
+    Args:
+        table: the kernel's map of them.
+        seed: that of the hashes; a name that does not have its hash was put there by root, to let
+            a program pass for another.
+    """
+
+    def __init__(self, table: BpfMap, seed: int) -> None:
         self._table = table
+        self._seed = seed
         self._names: dict[int, Image] = {}
 
     def lineage(self, hashes: np.typing.NDArray[np.uint64]) -> tuple[Image, ...]:
@@ -32,7 +43,9 @@ class Images:
             value = self._table.lookup(image_hash.to_bytes(8, "little"))
             if value is None:
                 return _UNKNOWN
-            known = self._names[image_hash] = decode_image(np.frombuffer(value, layout.IMAGE)[0])
+            image = np.frombuffer(value, layout.IMAGE)[0]
+            genuine = hash_image(image, self._seed) == image_hash
+            known = self._names[image_hash] = decode_image(image) if genuine else _FORGED
         return known
 
 

@@ -38,6 +38,18 @@ MAPS = (
     "tracked",
 )
 
+COUNTS = (
+    "calls",
+    "connection_overflow",
+    "connections",
+    "executions",
+    "ledgers",
+    "ngram_overflow",
+    "slots",
+    "threads",
+)
+"""Maps that the program alone writes: frozen, so that nobody can change a count by bpf(2)."""
+
 RAW_TRACEPOINTS = (
     "cgroup_mkdir",
     "cgroup_rmdir",

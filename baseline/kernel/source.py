@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Self
 
 from baseline.errors import UsageError
+from baseline.interference import Interference
 from baseline.kernel.agents import EventsLock
 from baseline.kernel.collector import Collector
 from baseline.kernel.decoding import decode_connection, decode_event, decode_execution
@@ -16,6 +17,7 @@ from baseline.kernel.program import Settings
 from baseline.kernel.ring_buffer import RingBuffer
 from baseline.kernel.shortages import Shortages
 from baseline.kernel.tables import GroupCounts, Tables
+from baseline.kernel.tampering import Tampering
 from baseline.kernel.tracker import Tracked, Tracker
 from baseline.sighting import Observation, Sighting
 from baseline.window import Connection, Execution, Window
@@ -70,9 +72,11 @@ class KernelSource:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._collector = stack.enter_context(self._collector)
-            self._images = Images(self._collector.maps["images"])
+            seed = int(self._collector.control["image_seed"][0])
+            self._images = Images(self._collector.maps["images"], seed)
             self._shortages = Shortages(self._collector.control, self._say)
             self._tracker = Tracker(self._collector, self._selectors, self._say)
+            self._tampering = Tampering(self._collector, self._tracker, self._say)
             lock = EventsLock()
             stack.callback(lock.close)
             left = load_position() if lock.held else None
@@ -107,7 +111,7 @@ class KernelSource:
 
     def observations(
         self, duration: float | None = None, stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[Observation]:
+    ) -> Iterator[Observation | Interference]:
         """Windows of every workload at each interval, and sightings as they come.
 
         Where a command before this one was killed, or left the program loaded, the first windows
@@ -119,8 +123,8 @@ class KernelSource:
             stop: asked several times a second.
 
         Yields:
-            Windows and sightings.  The last windows are shorter than the interval, so that
-            nothing that was counted is left out.
+            Windows and sightings, and what somebody did to the counting itself.  The last windows
+            are shorter than the interval, so that nothing that was counted is left out.
         """
         if self._gap:
             yield from self._gap
@@ -145,6 +149,7 @@ class KernelSource:
             closed = time.monotonic()
             yield from self._windows(closed - opened)
             self._keep_position()
+            yield from self._tampering.check()
             self._tracker.refresh()
             self._shortages.check()
             opened = closed
