@@ -27,6 +27,7 @@ _PROGRAMS = {
     "calls_int80": ("calls.c", *_BARE, "-DINT80"),
     "enter": ("enter.c",),
     "reuse_pid": ("reuse_pid.c",),
+    "service": ("service.c", "-luring", "-pthread"),
     "threads": ("threads.c", "-pthread"),
     "udp_together": ("udp_together.c", "-pthread"),
     "uring": ("uring.c", "-luring"),
