@@ -17,7 +17,8 @@ from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, Settings, fingerprint
 from baseline.kernel.unloading import unload
 from baseline.workloads.cgroups import cgroup_id
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
+pytestmark = pytest.mark.kernel
+leaves_it_damaged = pytest.mark.usefixtures("unloaded")
 
 PIN = PIN_ROOT / fingerprint(Settings())
 KNOWN = known_run(["getppid"] * 1009)
@@ -80,6 +81,7 @@ def test_what_is_in_order_is_no_tampering(
     assert ngrams(watching.window(web))["execve",] == 7
 
 
+@leaves_it_damaged
 @pytest.mark.parametrize("name", ["slots", "tracked", "link_sys_enter", "link_connect4"])
 def test_a_pin_that_is_removed(watched: Watched, name: str) -> None:
     assert told(watched.watch) == []
@@ -91,6 +93,7 @@ def test_a_pin_that_is_removed(watched: Watched, name: str) -> None:
     assert ngrams(watched.window()) == KNOWN, "what is held open counts without its pin"
 
 
+@leaves_it_damaged
 def test_all_pins_that_are_removed_are_told_in_one_sentence(watched: Watched) -> None:
     unload()
     (what,) = told(watched.watch)
@@ -100,6 +103,7 @@ def test_all_pins_that_are_removed_are_told_in_one_sentence(watched: Watched) ->
     assert ngrams(watched.window()) == KNOWN
 
 
+@leaves_it_damaged
 def test_a_pin_that_is_replaced(watched: Watched) -> None:
     assert told(watched.watch) == []
     replaced = PIN / "ledgers"
@@ -110,6 +114,7 @@ def test_a_pin_that_is_replaced(watched: Watched) -> None:
     assert "(ledgers)" in told(watched.watch)[0]
 
 
+@leaves_it_damaged
 @pytest.mark.parametrize("by", ["pin", "id"])
 def test_a_hook_that_is_detached(watched: Watched, by: str) -> None:
     watched.python(SEND)
@@ -144,6 +149,7 @@ sys.exit(ctypes.CDLL(None).syscall(321, 29, ctypes.byref(update), ctypes.sizeof(
 """
 
 
+@leaves_it_damaged
 def test_a_program_that_is_exchanged(watched: Watched) -> None:
     assert told(watched.watch) == []
     package = Path(__file__).parents[2]
@@ -187,6 +193,35 @@ def test_a_cgroup_that_is_hidden_is_counted_again(watched: Watched, how: str) ->
     run_known(watched)
     assert watched.window().ngrams.total == hidden + 11 + 1 + 1011
     assert told(watched.watch) == [what]
+
+
+def test_a_cgroup_that_is_counted_for_nobody(watched: Watched) -> None:
+    child = watched.child("child")
+    assert told(watched.watch) == []
+    apart = ["key", *key_of(child), "value", *little(4095, 4)]
+    succeed(bpftool("map", "update", "pinned", PIN / "tracked", *apart))
+    run_known(child)
+    assert told(watched.watch) == [], "another command may be about to name it"
+    (what,) = told(watched.watch)
+    assert f"for nobody ({cgroup_id(child.folder)}): counted where they belong" in what
+    assert watched.window().ngrams.total == 0
+    run_known(child)
+    assert ngrams(watched.window()) == KNOWN
+    assert told(watched.watch) == [what]
+
+
+@leaves_it_damaged
+def test_a_cgroup_that_is_counted_for_another(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
+    noisy, quiet = cgroup.child("noisy"), cgroup.child("quiet")
+    watching = watch(noisy.path)
+    assert told(watching) == []
+    shown = succeed(
+        bpftool("-j", "map", "lookup", "pinned", PIN / "tracked", "key", *key_of(noisy))
+    )
+    among = ["key", *key_of(quiet), "value", *json.loads(shown)["value"]]
+    succeed(bpftool("map", "update", "pinned", PIN / "tracked", *among))
+    (what,) = told(watching)
+    assert what.startswith("Somebody had the kernel count 1 cgroups for the groups of others")
 
 
 def test_new_cgroups_that_the_kernel_is_made_blind_to(
@@ -247,6 +282,7 @@ def test_nobody_can_remove_a_program_or_a_peer(watched: Watched, name: str) -> N
     assert peers(watched.window()) == {"udp out to 127.0.0.1:9": 1}
 
 
+@leaves_it_damaged
 def test_a_program_that_is_given_the_name_of_another(watched: Watched) -> None:
     innocent = watched.programs["enter"].with_name("innocent")
     shutil.copy(watched.programs["calls"], innocent)
@@ -267,6 +303,7 @@ def test_a_program_that_is_given_the_name_of_another(watched: Watched) -> None:
     assert started(watched.window()) == {str(innocent): 1, "forged name": 1}
 
 
+@leaves_it_damaged
 @pytest.mark.parametrize("field", ["generation", "image_seed"])
 def test_a_control_record_that_is_rewritten(
     cgroup: Cgroup, watch: Callable[..., Watch], field: str
