@@ -1,7 +1,9 @@
 """Root takes the program apart while it counts: what is done to it is told, or cannot be done."""
 
 import json
+import mmap
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.collector import loader_python
 from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, Settings, fingerprint
 from baseline.kernel.unloading import unload
+from baseline.syscalls import ngram_names
 from baseline.workloads.cgroups import cgroup_id
 
 pytestmark = pytest.mark.kernel
@@ -280,6 +283,26 @@ def test_nobody_can_remove_a_program_or_a_peer(watched: Watched, name: str) -> N
     assert "Operation not permitted" in done.stdout + done.stderr
     assert sum(watched.window().executions.values()) == 2
     assert peers(watched.window()) == {"udp out to 127.0.0.1:9": 1}
+
+
+@pytest.mark.parametrize("ahead", [1 << 12, 1 << 30])
+def test_first_sights_that_are_to_be_skipped(watched: Watched, ahead: int) -> None:
+    """The reader's place in the ring buffer lies in memory that root can write."""
+    watched.run("calls", "110:7")
+    watched.watch.read()
+    events = BpfMap.open(PIN / "events")
+    with mmap.mmap(events.descriptor, mmap.PAGESIZE, mmap.MAP_SHARED) as reader:
+        (place,) = struct.unpack_from("<Q", reader)
+        struct.pack_into("<Q", reader, 0, place + ahead)
+    events.close()
+    watched.watch.read()
+    watched.watch.sightings.clear()
+    watched.run("calls", "102:7")
+    window = watched.window()
+    new = {names for names in known_run(["getuid"] * 7) if "getuid" in names}
+    sighted = {s.item for s in watched.watch.sightings}
+    assert new <= {ngram_names(item) for item in sighted if isinstance(item, int)}
+    assert window.ledger.events.lost == 0
 
 
 @leaves_it_damaged
