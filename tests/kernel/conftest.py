@@ -13,7 +13,6 @@ from watching import Cgroup, OtherCommand, Watch, Watched
 
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.collector import pinned_versions
-from baseline.kernel.position import forget_position
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
 from baseline.kernel.unloading import unload
 from baseline.workloads.cgroups import cgroup2_mount
@@ -106,7 +105,6 @@ def one_processor() -> Iterator[None]:
 @pytest.fixture
 def watch(settings: Settings) -> Iterator[Callable[..., Watch]]:
     """Begins to watch what its selectors say, until the end of the test."""
-    forget_position()  # of the test before, which left the program loaded
     with ExitStack() as stack:
 
         def begin(*selectors: str, interval: float = 1.0) -> Watch:

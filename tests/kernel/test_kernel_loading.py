@@ -66,7 +66,7 @@ def test_keep_leaves_it_counting(command: Callable[..., OtherCommand], cgroup: C
     command(cgroup.path, keep=True).end()
     run_known(cgroup)
     with Collector(cgroup2_mount()) as collector:
-        assert collector.calls.sum() == 1011
+        assert collector.counters["calls"].sum() == 1011
     assert PIN.exists(), "a command that ends does not undo what another was told to keep"
 
 
@@ -80,7 +80,7 @@ def test_a_killed_command_leaves_it_counting_and_the_next_takes_it_over(
     run_known(cgroup.child("born-meanwhile"))
     successor = command(f"{cgroup.path}/*", keep=False)
     with Collector(cgroup2_mount()) as collector:
-        assert collector.calls.sum() == 2 * 1011, "it is the same program"
+        assert collector.counters["calls"].sum() == 2 * 1011, "it is the same program"
     successor.end()
     assert not PIN_ROOT.exists()
 
