@@ -50,7 +50,7 @@
 
 #define CGROUP_PATH_SIZE 512
 #define COMM_SIZE 16
-#define ARGUMENTS_SIZE 256	/* bytes kept of a command line */
+#define ARGUMENTS_SIZE 512	/* bytes kept of a command line */
 #define MAX_ARGUMENTS (1 << 30)	/* bytes that no command line reaches */
 
 #define DIRECTION_IN 0

@@ -129,8 +129,10 @@ def command() -> Iterator[Callable[..., OtherCommand]]:
     """Starts commands of their own; those that still run at the end of the test are killed."""
     started: list[OtherCommand] = []
 
-    def start(selector: str, *, keep: bool = True) -> OtherCommand:
-        started.append(OtherCommand(selector, keep=keep))
+    def start(
+        selector: str, *, keep: bool = True, slot_bits: int = Settings().slot_bits
+    ) -> OtherCommand:
+        started.append(OtherCommand(selector, keep=keep, slot_bits=slot_bits))
         return started[-1]
 
     yield start

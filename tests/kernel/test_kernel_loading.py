@@ -121,9 +121,12 @@ def test_unload_does_not_disturb_who_still_counts(
     running.end()
 
 
-def refused(match: str) -> KernelError:
+def refused(match: str, settings: Settings | None = None) -> KernelError:
     """Start as a command does, and be refused."""
-    with pytest.raises(KernelError, match=match) as refusal, Collector(cgroup2_mount()):
+    with (
+        pytest.raises(KernelError, match=match) as refusal,
+        Collector(cgroup2_mount(), settings=settings),
+    ):
         pass
     return refusal.value
 
@@ -134,14 +137,16 @@ def starts() -> None:
         assert pinned_versions() == [PIN]
 
 
-def test_another_version_is_refused() -> None:
+def test_beside_another_version_that_is_used_it_is_refused(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    running = command(cgroup.path, keep=True)
     other = Settings(slot_bits=12)
-    with Collector(cgroup2_mount(), keep=True, settings=other):
-        pass
-    error = refused(f"Another version .* is loaded \\({fingerprint(other)}\\)")
-    assert "baseline unload" in error.way_out
-    assert unload() == [f"Unloaded {PIN_ROOT / fingerprint(other)}"]
-    starts()
+    error = refused(
+        f"Another version .* \\({PIN.name}\\) is used by process {running.process.pid}", other
+    )
+    assert "SIGKILL" in error.way_out
+    assert pinned_versions() == [PIN]
 
 
 @pytest.mark.parametrize("pin", ["slots", "link_sys_enter", "link_connect6"])
@@ -198,7 +203,12 @@ def test_without_the_bpf_file_system_it_is_refused() -> None:
 
 
 def test_without_bcc_it_is_refused() -> None:
-    request = {"settings": {}, "pin": str(PIN), "cgroup_mount": str(cgroup2_mount())}
+    request = {
+        "settings": {},
+        "pin": str(PIN),
+        "cgroup_mount": str(cgroup2_mount()),
+        "alone": True,
+    }
     package = Path(__file__).parents[2]
     loader = subprocess.run(
         # -S: without the folder in which distributions install BCC
