@@ -1,9 +1,9 @@
 """The running commands that use the kernel program: who they are and what they track.
 
 Each holds a lock on a file of its own below ``/run/baseline/agents``, named by its process id, with
-the epoch that it has acknowledged (``baseline.kernel.reclaiming``) and its ``--cgroup`` globs
-inside, one a line.  The kernel lets the lock go however the process ends, so a file that can be
-locked belongs to nobody any more.
+the epoch that it has acknowledged (``baseline.kernel.reclaiming``), its version of the program and
+its ``--cgroup`` globs inside, one a line.  The kernel lets the lock go however the process ends, so
+a file that can be locked belongs to nobody any more.
 """
 
 import contextlib
@@ -58,13 +58,14 @@ class Agent:
     """This process, as a user of the program.
 
     Args:
+        version: of the program, as its fingerprint.
         globs: what it tracks, as paths with wildcards below the cgroup2 mount.
     """
 
     _directory = RUN_DIRECTORY / "agents"
 
-    def __init__(self, globs: Sequence[str]) -> None:
-        self._globs = globs
+    def __init__(self, version: str, globs: Sequence[str]) -> None:
+        self._lines = (version, *globs)
         self._path = self._directory / str(os.getpid())
         self._descriptor = -1
 
@@ -79,7 +80,7 @@ class Agent:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.write(self._descriptor, "\n".join((_epoch_line(0), *self._globs)).encode())
+            os.write(self._descriptor, "\n".join((_epoch_line(0), *self._lines)).encode())
             try_lock(self._descriptor)
             unfinished.rename(self._path)
         except OSError as cause:
@@ -97,7 +98,12 @@ class Agent:
     @classmethod
     def others(cls) -> dict[int, list[str]]:
         """Process id -> globs of the other commands that run now; the files of dead ones go."""
-        return {pid: lines[1:] for pid, lines in cls._running().items()}
+        return {pid: lines[2:] for pid, lines in cls._running().items()}
+
+    @classmethod
+    def users_of_others(cls, version: str) -> list[int]:
+        """Process ids of the commands that use another version than this one."""
+        return [pid for pid, lines in cls._running().items() if lines[1] != version]
 
     @classmethod
     def epochs(cls) -> list[int]:

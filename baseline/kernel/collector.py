@@ -57,17 +57,17 @@ class Collector(LoadedProgram):
         super().__init__(PIN_ROOT / fingerprint(self._settings))
         self._cgroup_mount = cgroup_mount
         self._keep = keep
-        self.agent = Agent(globs)
+        self.agent = Agent(self.pin.name, globs)
 
     def __enter__(self) -> Self:
         require_rights()
         with setup_lock():
             _clear_unfinished()
             others = [path for path in pinned_versions() if path != self.pin]
-            users = Agent.others()
-            if others and users:
+            users = Agent.users_of_others(self.pin.name)
+            if users:
                 raise KernelError(
-                    f"Another version of the kernel program ({others[0].name}) is used by process "
+                    f"Another version of the kernel program is used by process "
                     f"{', '.join(map(str, users))}",
                     "End that command, with SIGKILL if nothing may be left uncounted, and start "
                     "again",

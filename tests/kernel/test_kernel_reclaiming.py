@@ -20,7 +20,7 @@ HASHES = ("executions", "connections", "ngram_overflow", "processes", "images", 
 
 @pytest.fixture
 def parent(cgroup: Cgroup) -> Cgroup:
-    """A cgroup in whose children the tests run, with one that stays: reading waits for the first."""
+    """A cgroup in whose children the tests run; one stays, because reading waits for the first."""
     cgroup.child("stays")
     return cgroup
 
