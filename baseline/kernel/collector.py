@@ -1,7 +1,8 @@
 """The loaded kernel program as a command holds it: load or take over, open the pins, let go.
 
 The first command loads; later ones, and one that starts after a crash, take over what is pinned.
-The last command to end takes the program away, unless somebody said ``--keep``.
+The last command to end takes the program away, unless somebody said ``--keep``, or was killed and
+may come back to read on.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Self
 from baseline.errors import KernelError
 from baseline.kernel.agents import Agent, setup_lock
 from baseline.kernel.loaded import LoadedProgram
+from baseline.kernel.position import positions
 from baseline.kernel.program import (
     BPFFS,
     COUNTING_PIN,
@@ -83,7 +85,7 @@ class Collector(LoadedProgram):
     def __exit__(self, *_: object) -> None:
         with setup_lock():
             self.agent.leave()
-            if not Agent.others() and not self.kept:
+            if not Agent.others() and not self.kept and not self._is_awaited():
                 remove_pins()
         self.close()
 
@@ -91,6 +93,10 @@ class Collector(LoadedProgram):
     def kept(self) -> bool:
         """Whether a command was told to leave the program loaded."""
         return (PIN_ROOT / _KEEP).exists()
+
+    def _is_awaited(self) -> bool:
+        """Whether a reader was killed that may come back to read on."""
+        return any(left.serial == self.serial for left in positions(of_running=False))
 
     def _load(self, *, alone: bool) -> None:
         request = {

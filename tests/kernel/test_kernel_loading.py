@@ -91,10 +91,11 @@ def test_a_killed_command_does_not_mislead_a_later_program(
     killed, ends = command(cgroup.path, keep=False), command(cgroup.path, keep=False)
     run_known(cgroup)
     assert killed.read() == ends.read() == {cgroup.path: [1011, 1, 0]}
-    killed.process.kill()
-    killed.process.wait()
+    killed.kill()
+    run_known(cgroup)
     ends.end()
-    assert not PIN_ROOT.exists()
+    assert pinned_versions() == [PIN], "somebody may come back to read on"
+    assert unload() == [f"Unloaded {PIN}"]
     later = command(cgroup.path, keep=False)
     run_known(cgroup)
     assert later.read() == {cgroup.path: [1011, 1, 0]}
