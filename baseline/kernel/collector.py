@@ -21,7 +21,7 @@ from baseline.errors import KernelError
 from baseline.kernel import layout
 from baseline.kernel.agents import Agent, setup_lock
 from baseline.kernel.bpf_syscall import BpfMap, get_object
-from baseline.kernel.position import forget_position
+from baseline.kernel.position import forget_position, is_position_kept
 from baseline.kernel.program import (
     BPFFS,
     CGROUP_HOOKS,
@@ -91,7 +91,8 @@ class Collector:
     def __exit__(self, *_: object) -> None:
         with setup_lock():
             self._agent.leave()
-            if not Agent.others() and not self.kept:
+            # One that was killed reads on when it starts again; those in order have forgotten it.
+            if not Agent.others() and not self.kept and not is_position_kept():
                 remove_pins()
         for descriptor in self._links:
             os.close(descriptor)
