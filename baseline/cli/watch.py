@@ -90,8 +90,8 @@ def command(
     losses = LossReport(say)
     with (
         StopSignals() as stop,
+        open_source(source, stop, say, writes=False) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
-        open_source(source, stop, say) as opened,
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)

@@ -4,6 +4,7 @@ The first command loads; later ones, and one that starts after a crash, take ove
 The last command to end takes the program away, unless somebody said ``--keep``.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -23,7 +24,6 @@ from baseline.kernel.agents import Agent, setup_lock
 from baseline.kernel.bpf_syscall import BpfMap, get_object
 from baseline.kernel.position import forget_position
 from baseline.kernel.program import (
-    BPFFS,
     CGROUP_HOOKS,
     LINK_PREFIX,
     MAPS,
@@ -35,6 +35,7 @@ from baseline.kernel.program import (
     fingerprint,
     possible_cpus,
 )
+from baseline.kernel.rights import require_rights
 
 _KEEP = "keep"
 """A folder beside the pins, there when a command was told to leave the program loaded."""
@@ -76,7 +77,7 @@ class Collector:
         self.maps: dict[str, BpfMap] = {}
 
     def __enter__(self) -> Self:
-        require_rights()
+        require_rights(self._pin)
         with setup_lock():
             self._require_no_other_version()
             if not self._pin.exists():
@@ -186,23 +187,6 @@ def loader_python() -> str:
     return system if Path(system).exists() else sys.executable
 
 
-def require_rights() -> None:
-    """Refuse where the program cannot be used at all, before anything is tried.
-
-    Raises:
-        KernelError: we are not root, or the bpf file system is not mounted.
-    """
-    if os.geteuid() != 0:
-        raise KernelError(
-            "Reading what the kernel counts needs root",
-            "Run the command with sudo, or work on a recording with --from",
-        )
-    if not os.path.ismount(BPFFS):
-        raise KernelError(
-            f"The bpf file system is not mounted at {BPFFS}", f"Run: mount -t bpf bpf {BPFFS}"
-        )
-
-
 def pinned_versions() -> list[Path]:
     """Folders with the pins of each version that is loaded."""
     if not PIN_ROOT.exists():
@@ -221,7 +205,8 @@ def remove_pins() -> list[Path]:
     if PIN_ROOT.exists():
         if (PIN_ROOT / _KEEP).exists():
             (PIN_ROOT / _KEEP).rmdir()
-        PIN_ROOT.rmdir()
+        with contextlib.suppress(PermissionError):  # where root made the folder for us, it stays
+            PIN_ROOT.rmdir()
     return versions
 
 

@@ -155,7 +155,12 @@ class Tracker:
         path = os.fsencode(folder.relative_to(self._mount))
         self._maps["cgroup_paths"].update(key, b"/" + path[: layout.CGROUP_PATH_SIZE - 2])
         self._renew()
-        seed(self._collector, folder, int.from_bytes(group, "little"))
+        hidden = seed(self._collector, folder, int.from_bytes(group, "little"))
+        if hidden:
+            self._say(
+                f"{hidden} processes that ran in {folder.name} before we looked stay unknown: the "
+                "right to see them is given up"
+            )
         return group
 
     def notice(self) -> None:
