@@ -104,8 +104,8 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
             raise _UnfitTableError("has other columns than this format")
         batches: list[Any] = []
         size = 0
-        # Batch by batch, because a small file can unfold into more than the memory there is; without
-        # threads, because they would keep rights that are given up later (baseline.kernel.rights).
+        # Batch by batch, because a small file can unfold into more than the memory there is; and in
+        # no threads, which would keep rights that are given up later (baseline.kernel.rights).
         for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             batches.append(batch)
             size += batch.nbytes

@@ -4,7 +4,7 @@ The first command loads; later ones, and one that starts after a crash, take ove
 The last command to end takes the program away, unless somebody said ``--keep``.
 """
 
-import contextlib
+import errno
 import json
 import mmap
 import os
@@ -205,9 +205,17 @@ def remove_pins() -> list[Path]:
     if PIN_ROOT.exists():
         if (PIN_ROOT / _KEEP).exists():
             (PIN_ROOT / _KEEP).rmdir()
-        with contextlib.suppress(PermissionError):  # where root made the folder for us, it stays
-            PIN_ROOT.rmdir()
+        _remove_own(PIN_ROOT)
     return versions
+
+
+def _remove_own(folder: Path) -> None:
+    """Remove a folder, unless it was made or mounted for us: then it stays."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}:
+            raise
 
 
 def _remove_version(folder: Path) -> None:
