@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 import click
 import pytest
@@ -145,8 +146,8 @@ def start(state: Path) -> Iterator[Start]:
     """Starts the service, or another command in its place."""
     started: list[Process] = []
 
-    def begin(*command: str, drop_ins: list[Path] | None = None, **variables: str) -> Process:
-        files = [str(file) for file in (UNIT, *(drop_ins or ()))]
+    def begin(*command: str, drop_ins: Sequence[Path] = (), **variables: str) -> Process:
+        files = [str(file) for file in (UNIT, *drop_ins)]
         paths = os.pathsep.join(map(str, (CHECKOUT, SANDBOX.parent, SANDBOX.parents[1])))
         process = subprocess.Popen(
             [
@@ -167,21 +168,22 @@ def start(state: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def watching(start: Start, group: Path, **more: str) -> Process:
-    """The service as its unit starts it, once it counts."""
+def watching(start: Start, group: Path, *drop_ins: Path, **more: str) -> tuple[Process, str]:
+    """The service as its unit starts it, once it counts; and what it said until then."""
     process = start(
+        drop_ins=drop_ins,
         BASELINE_WATCH_CGROUP=f"nginx={group.name}/*",
         BASELINE_WATCH_MODELS="/var/lib/baseline/models",
         BASELINE_WATCH_FORMAT="json",
         **more,
     )
     assert process.stderr
-    said = []
+    said = ""
     for line in process.stderr:
-        said.append(line)
+        said += line
         if line == f"Counting {group.name}/first as nginx\n":
-            return process
-    pytest.fail("".join(said))
+            return process, said
+    pytest.fail(said)
 
 
 def enter_shell(group: Path, name: str) -> None:
@@ -201,7 +203,7 @@ def await_alert(process: Process, replica: str) -> None:
 
 @pytest.mark.kernel
 def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
-    process = watching(start, group)
+    process, _ = watching(start, group)
     enter_shell(group, "second")
     await_alert(process, f"{group.name}/second")
     sets = capability_sets(process.pid)[process.pid]
@@ -219,15 +221,32 @@ def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
 
 @pytest.mark.kernel
 def test_a_killed_service_leaves_no_gap(start: Start, group: Path) -> None:
-    killed = watching(start, group)
+    killed, _ = watching(start, group)
     while not (RUN_DIRECTORY / "position.npz").exists():
         assert killed.poll() is None
     killed.kill()
     killed.wait()
     assert pinned_versions()
     enter_shell(group, "meanwhile")
-    process = watching(start, group)
+    process, _ = watching(start, group)
     await_alert(process, f"{group.name}/meanwhile")
+    process.send_signal(signal.SIGTERM)
+    _, talk = process.communicate()
+    assert process.returncode == 0, talk
+
+
+@pytest.mark.kernel
+def test_the_service_has_metrics_and_names_containers(start: Start, group: Path) -> None:
+    """With both drop-ins, which add rights to the unit's own."""
+    process, said = watching(start, group, *DROP_INS, BASELINE_WATCH_METRICS="0")
+    (url,) = re.findall(r"^Metrics are at (.*)$", said, re.MULTILINE)
+    while True:
+        with build_opener(ProxyHandler({})).open(url) as answer:
+            if 'baseline_windows_total{workload="nginx"} 0.0' not in answer.read().decode():
+                break
+        assert process.poll() is None
+    kept = {sets["CapPrm"] for sets in capability_sets(process.pid).values()}
+    assert kept == {1 << Capability.DAC_READ_SEARCH}
     process.send_signal(signal.SIGTERM)
     _, talk = process.communicate()
     assert process.returncode == 0, talk
