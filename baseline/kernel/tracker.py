@@ -65,15 +65,20 @@ class Tracker:
         self._left_out: set[int] = set()  # cgroup ids for which there is no group number
         self._exhausted = 0
         self._crowded = False
+        self._closed: set[Path] = set()
         self.groups: dict[int, Tracked] = {}
 
     def refresh(self) -> None:
         """Track what matches by now; take notice of what the kernel tracked by itself."""
+        closed: set[Path] = set()
         for selector in self._selectors:
             self._watch_folders(selector)
-            for path in selector.existing():
+            for path in selector.existing(closed):
                 with contextlib.suppress(FileNotFoundError):  # gone since it was listed
                     self._track(path)
+        for folder in sorted(closed - self._closed):
+            self._say(f"We may not look into {folder}: of it, only what appears is counted")
+        self._closed |= closed
         self.notice()
         # The kernel counts those that appear, also if they are gone before we look.
         by_kernel = int(self._collector.control["groups_exhausted"][0])
@@ -104,6 +109,8 @@ class Tracker:
             return cgroup_id(tracked.folder) != tracked.cgroup
         except FileNotFoundError:
             return True
+        except PermissionError:
+            return False  # in a folder that is closed to us
 
     def _watch_folders(self, selector: CgroupSelector) -> None:
         """Make nurseries of the folders in which matching cgroups can appear.

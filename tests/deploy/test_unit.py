@@ -90,6 +90,12 @@ def test_it_has_the_capabilities_that_are_needed_and_no_others() -> None:
     assert containers.words("CapabilityBoundingSet") == [str(Capability.DAC_READ_SEARCH)]
 
 
+def test_the_page_says_how_to_run_other_commands_with_the_same() -> None:
+    (sets,) = re.findall(r"^caps=-all,(.*)$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    words = Service(UNIT).words("CapabilityBoundingSet")
+    assert sets == ",".join(f"+{word.removeprefix('CAP_').lower()}" for word in words)
+
+
 def test_the_variables_are_options() -> None:
     context = click.Context(click.Command("baseline"))
     watch = LazyGroup().get_command(context, "watch")

@@ -279,6 +279,36 @@ def test_it_says_so_when_it_may_not_look_at_what_ran_before(
     assert process.poll() is None
 
 
+@pytest.mark.parametrize("user", [NOBODY], indirect=True)
+def test_it_says_into_which_cgroup_it_may_not_look_and_counts_what_appears_there(
+    user: int, folder: Path, cgroup: Cgroup
+) -> None:
+    closed = cgroup.child("closed")
+    closed.child("before")
+    closed.folder.chmod(0o700)
+    arguments = ("--cgroup", f"web={cgroup.path}/*/*", "--interval", "100ms")
+    record = subprocess.Popen(
+        restricted(baseline("record", *arguments, "--out", folder / "out"), user, NEEDED),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert record.stderr
+    assert record.stderr.readline() == (
+        f"We may not look into {closed.folder}: of it, only what appears is counted\n"
+    )
+    assert record.stderr.readline().startswith("Waiting for ")
+    late = closed.child("late")
+    late.run("calls", "110:1009")
+    assert record.stderr.readline() == f"Counting {late.path} as web\n"
+    record.send_signal(signal.SIGINT)
+    record.communicate()
+    assert record.returncode == 0
+    windows = list(Recording(folder / "out").windows())
+    assert {window.replica for window in windows} == {late.path}
+    assert sum(window.ngrams.total for window in windows) == 1011
+
+
 def test_a_folder_of_somebody_else_is_refused() -> None:
     give_to(NOBODY, PIN_ROOT)
     done = run_restricted(baseline("doctor"), ROOT, NEEDED)
