@@ -74,6 +74,7 @@ class Detector:
         judged: windows of workloads that have a model.
         latest: score of the window observed last, with what was reported before; ``None`` where
             there is no model of it.
+        scores: workload -> score of its last window, without what was reported before.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Detector:
         self.alerts = 0
         self.folded = 0
         self.latest: Score | None = None
+        self.scores: dict[str, Score] = {}
         self._watched = {name: _Watched(model) for name, model in models.items()}
         self._repeat_after = round(repeat_after * 1e9)
         self._lasts_for = round(min(repeat_after, LASTS_FOR) * 1e9)
@@ -141,6 +143,7 @@ class Detector:
             if was_anomaly and not score.is_anomaly:
                 watched.folded += 1
                 self.folded += 1
+        self.scores[window.workload] = score
         test = RaisedBy.WINDOW
         shift.add(window, score.bits, repeated)
         if _is_near(watched.shifted, window.end, self._repeat_after):

@@ -5,6 +5,7 @@ The last command to end takes the program away, unless somebody said ``--keep``,
 may come back to read on.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -19,7 +20,6 @@ from baseline.kernel.agents import Agent, setup_lock
 from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.position import positions
 from baseline.kernel.program import (
-    BPFFS,
     COUNTING_PIN,
     LINK_PREFIX,
     PIN_ROOT,
@@ -27,6 +27,7 @@ from baseline.kernel.program import (
     Settings,
     fingerprint,
 )
+from baseline.kernel.rights import require_rights
 
 _KEEP = "keep"
 """A folder beside the pins, there when a command was told to leave the program loaded."""
@@ -62,7 +63,7 @@ class Collector(LoadedProgram):
         self.agent = Agent(self.pin.name, globs)
 
     def __enter__(self) -> Self:
-        require_rights()
+        require_rights(self.pin)
         with setup_lock():
             _clear_unfinished()
             others = [path for path in pinned_versions() if path != self.pin]
@@ -139,23 +140,6 @@ def loader_python() -> str:
     return system if Path(system).exists() else sys.executable
 
 
-def require_rights() -> None:
-    """Refuse where the program cannot be used at all, before anything is tried.
-
-    Raises:
-        KernelError: we are not root, or the bpf file system is not mounted.
-    """
-    if os.geteuid() != 0:
-        raise KernelError(
-            "Reading what the kernel counts needs root",
-            "Run the command with sudo, or work on a recording with --from",
-        )
-    if not os.path.ismount(BPFFS):
-        raise KernelError(
-            f"The bpf file system is not mounted at {BPFFS}", f"Run: mount -t bpf bpf {BPFFS}"
-        )
-
-
 def pinned_versions() -> list[Path]:
     """Folders with the pins of each version that is loaded."""
     if not PIN_ROOT.exists():
@@ -175,8 +159,17 @@ def remove_pins() -> list[Path]:
         if (PIN_ROOT / _KEEP).exists():
             (PIN_ROOT / _KEEP).rmdir()
         COUNTING_PIN.unlink(missing_ok=True)
-        PIN_ROOT.rmdir()
+        _remove_own(PIN_ROOT)
     return versions
+
+
+def _remove_own(folder: Path) -> None:
+    """Remove a folder, unless it was made or mounted for us: then it stays."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}:
+            raise
 
 
 def _clear_unfinished() -> None:

@@ -20,8 +20,12 @@ from baseline.workloads.cgroups import cgroup_id
 _PROC = Path("/proc")
 
 
-def seed(program: LoadedProgram, cgroup: Path, group: int) -> None:
-    """Give every process that a cgroup counts for its lineage, unless it has one already."""
+def seed(program: LoadedProgram, cgroup: Path, group: int) -> int:
+    """Give every process that a cgroup counts for its lineage, unless it has one already.
+
+    Returns:
+        How many we may not look at: what they execute has a lineage without them.
+    """
     seeder = _Seeder(program, group)
     before = -1
     # A process may start another while we read: read again until nothing is new.
@@ -34,6 +38,7 @@ def seed(program: LoadedProgram, cgroup: Path, group: int) -> None:
         }
         for pid in sorted(members):
             seeder.lineage(pid, members)
+    return seeder.hidden
 
 
 def _subtree(program: LoadedProgram, cgroup: Path) -> Iterator[Path]:
@@ -63,6 +68,7 @@ class _Seeder:
         self._image_seed = int(program.control["image_seed"][0])
         self._group = group
         self.lineages: dict[int, tuple[int, ...]] = {}
+        self.hidden = 0
 
     def lineage(self, pid: int, members: set[int]) -> tuple[int, ...]:
         """Hashes of a process's images, newest first; its ancestors are seeded before it."""
@@ -73,6 +79,9 @@ class _Seeder:
             parent = _parent(pid)
             inherited = self.lineage(parent, members) if parent in members else ()
             image = running_image(_PROC / str(pid))
+        except PermissionError:
+            self.hidden += 1
+            return ()
         except OSError:
             return ()  # it has ended
         image_hash = hash_image(image, self._image_seed)

@@ -66,15 +66,20 @@ class Tracker:
         self._left_out: set[int] = set()  # ids of cgroups for which there is no group number
         self._exhausted = 0
         self._crowded = False
+        self._closed: set[Path] = set()
         self.groups: dict[int, Tracked] = {}
 
     def refresh(self) -> None:
         """Track what matches by now; take notice of what the kernel tracked by itself."""
+        closed: set[Path] = set()
         for selector in self._selectors:
             self._watch_folders(selector)
-            for path in selector.existing():
+            for path in selector.existing(closed):
                 with contextlib.suppress(FileNotFoundError):  # gone since it was listed
                     self._track(path)
+        for folder in sorted(closed - self._closed):
+            self._say(f"We may not look into {folder}: of it, only what appears is counted")
+        self._closed |= closed
         self.notice()
         # The kernel counts those that appear, also if they are gone before we look.
         by_kernel = int(self._program.control["groups_exhausted"][0])
@@ -150,7 +155,12 @@ class Tracker:
             self._left_out.add(cgroup)
             return
         self._left_out.discard(cgroup)
-        seed(self._program, folder, number)
+        hidden = seed(self._program, folder, number)
+        if hidden:
+            self._say(
+                f"{hidden} processes that ran in {folder.name} before we looked stay unknown: the "
+                "right to see them is given up"
+            )
 
 
 def _key(folder: Path) -> bytes:

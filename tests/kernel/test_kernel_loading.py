@@ -179,7 +179,7 @@ def test_who_is_not_root_is_refused() -> None:
     output = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert output.stdout.startswith("Reading what the kernel counts needs root. Run")
+    assert output.stdout.startswith("Reading what the kernel counts needs CAP_BPF, ")
 
 
 def test_without_the_bpf_file_system_it_is_refused() -> None:
