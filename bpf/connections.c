@@ -82,24 +82,35 @@ INLINE void count_connection(struct connection_key *key, bool identified)
 	overflow_connection(key, ledger);
 }
 
-INLINE u32 group_of_socket(struct sock *socket)
+INLINE u32 *tracked_group(struct cgroup *cgroup)
 {
-	struct cgroup *cgroup = 0;
 	struct kernfs_node *node = 0;
-	struct cgroup_subsys_state *parent = 0;
 	u64 id = 0;
 
+	READ(node, cgroup->kn);
+	READ(id, node->id);
+	return tracked.lookup(&id);
+}
+
+/* As find_group(): from above, because whoever is below may nest cgroups without end. */
+INLINE u32 group_of_socket(struct sock *socket)
+{
+	struct cgroup *cgroup = 0, *ancestor = 0;
+	int depth = 0;
+	u32 *group;
+
 	READ(cgroup, socket->sk_cgrp_data.cgroup);
-	for (int level = 0; level <= MAX_CGROUP_DEPTH && cgroup; level++) {
-		READ(node, cgroup->kn);
-		READ(id, node->id);
-		u32 *group = tracked.lookup(&id);
+	if (!cgroup || !READ(depth, cgroup->level))
+		return 0;
+	group = tracked_group(cgroup);
+	if (group)
+		return *group;
+	for (int level = MAX_CGROUP_DEPTH; level > 0; level--) {
+		if (level >= depth || !READ(ancestor, cgroup->ancestors.at[level]))
+			continue;
+		group = tracked_group(ancestor);
 		if (group)
 			return *group;
-		READ(parent, cgroup->self.parent);
-		if (!parent)
-			return 0;
-		cgroup = (struct cgroup *)((char *)parent - CGROUP_SELF_OFFSET);
 	}
 	return 0;
 }

@@ -1,9 +1,17 @@
-"""Alerts as JSON lines for machines: one object a line, see :meth:`Alert.to_dict`."""
+"""Alerts as JSON lines for machines: one object a line, see :meth:`Alert.to_dict`.
+
+What somebody did to the counting itself is a line of its own kind: ``time``, ``headline`` and
+``test``, which is ``tampering``.
+"""
 
 import json
 from typing import TextIO
 
-from baseline.alerts.alert import Alert
+from baseline.alerts.alert import Alert, iso_time
+from baseline.interference import Interference
+
+TAMPERING = "tampering"
+"""Stands in ``test``, where of an alert stands what raised it."""
 
 
 class JsonLinesSink:
@@ -19,3 +27,16 @@ class JsonLinesSink:
             OSError: the stream cannot be written to.
         """
         print(json.dumps(alert.to_dict()), file=self._stream, flush=True)
+
+    def write_interference(self, interference: Interference) -> None:
+        """Write that the counting was interfered with.
+
+        Raises:
+            OSError: the stream cannot be written to.
+        """
+        line = {
+            "time": iso_time(interference.time),
+            "headline": interference.what,
+            "test": TAMPERING,
+        }
+        print(json.dumps(line), file=self._stream, flush=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baseline.alerts.alert import Alert, RaisedBy, iso_time
+from baseline.interference import Interference
 from baseline.model.score import LEAST_P_VALUE, Evidence
 from baseline.printable import printable
 from baseline.window import Image
@@ -39,22 +40,36 @@ class TextSink:
         Raises:
             OSError: the stream cannot be written to.
         """
+        self._print(renderable(alert))
+
+    def write_interference(self, interference: Interference) -> None:
+        """Write that the counting was interfered with.
+
+        Raises:
+            OSError: the stream cannot be written to.
+        """
+        title = Text.assemble(("tampering", "bold"), f"  {iso_time(interference.time)}")
+        what = Text(printable(interference.what), style="bold red")
+        self._print(Padding(Group(_rule(title), what), (0, 0, 1, 0)))
+
+    def _print(self, content: RenderableType) -> None:
         with self._console.capture() as rendered:
-            self._console.print(renderable(alert))
+            self._console.print(content)
         lines = rendered.get().splitlines()
         print(*(line.rstrip() for line in lines), sep="\n", file=self._stream, flush=True)
+
+
+def _rule(title: Text) -> Rule:
+    return Rule(title, align="left", style="red", characters="-")
 
 
 def renderable(alert: Alert) -> RenderableType:
     """One alert, for a console without markup."""
     score = alert.score
-    rule = Rule(
+    rule = _rule(
         Text.assemble(
             (printable(alert.workload), "bold"), f"  {iso_time(alert.time)}  alert {alert.id}"
-        ),
-        align="left",
-        style="red",
-        characters="-",
+        )
     )
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from baseline.cli.duration import seconds
 from baseline.cli.stopping import StopSignals
 from baseline.errors import BaselineError, UsageError
+from baseline.interference import Interference
 from baseline.kernel.rights import WRITING, give_up_rights
 from baseline.kernel.source import KernelSource
 from baseline.recordings.reader import Recording
@@ -63,7 +64,7 @@ class Source(NamedTuple):
 
     architecture: str
     interval: float
-    observations: Iterator[Observation]
+    observations: Iterator[Observation | Interference]
 
     def windows(self) -> Iterator[Window]:
         """The windows among the observations, for those who only add up."""

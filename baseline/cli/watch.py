@@ -18,6 +18,7 @@ from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import ModelError
+from baseline.interference import Interference
 from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
@@ -76,7 +77,7 @@ Check a recording in CI:
 @click.option(
     "--fail-on",
     type=click.Choice(["anomaly"]),
-    help="Exit with 3 if there was an alert.",
+    help="Exit with 3 if there was an alert, or if somebody tampered with the counting.",
 )
 @click.pass_context
 def command(
@@ -100,6 +101,7 @@ def command(
     metrics, server = _metrics(address, learned)
     sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
+    interferences = 0
     with (
         StopSignals() as stop,
         open_source(source, stop, say, writes=False) as opened,
@@ -110,6 +112,11 @@ def command(
             require_architecture(model, opened.architecture)
         say_what_length_hides(learned, opened.interval, say)
         for observation in opened.observations:
+            if isinstance(observation, Interference):
+                interferences += 1
+                with progress.hidden(), writing_to_stdout():
+                    sink.write_interference(observation)
+                continue
             alert = detector.observe(observation)
             if metrics:
                 metrics.observe(observation, alert, detector)
@@ -131,8 +138,9 @@ def command(
         f"Watched {counted(detector.judged, 'window')}: {counted(detector.alerts, 'alert')}"
         + f" ({folded} of nothing but what was reported)" * bool(detector.folded)
         + f"; {losses.summary()}."
+        + f" Tampered with: {counted(interferences, 'warning')}." * bool(interferences)
     )
-    if fail_on and detector.alerts:
+    if fail_on and (detector.alerts or interferences):
         context.exit(ANOMALIES_FOUND)
 
 

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _CALL_NUMBER = {"x86_64": 321, "aarch64": 280}
 
@@ -73,6 +74,41 @@ def create_cgroup_link(program: int, cgroup: int, attach_type: int) -> int:
     return _bpf(_LINK_CREATE, _attributes(program | cgroup << 32, attach_type))
 
 
+class _LinkInfo(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("program", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
+        ("cgroup", ctypes.c_uint64),
+        ("rest", ctypes.c_uint8 * 256),
+    )
+
+
+class Link(NamedTuple):
+    """What a link attaches.
+
+    Attributes:
+        program: id of the program.
+        cgroup: id of the cgroup, 0 after it was detached; of other links 0.
+    """
+
+    program: int
+    cgroup: int
+
+
+def link_info(descriptor: int) -> Link:
+    """What a link attaches now: a program can be exchanged, and a cgroup's be detached, by root."""
+    info = _LinkInfo()
+    _info(descriptor, info)
+    return Link(info.program, info.cgroup)
+
+
+def _info(descriptor: int, info: ctypes.Structure) -> None:
+    words = descriptor | ctypes.sizeof(info) << 32, ctypes.addressof(info)
+    _bpf(_OBJ_GET_INFO_BY_FD, _attributes(*words))
+
+
 class _MapInfo(ctypes.Structure):
     _fields_ = (
         ("type", ctypes.c_uint32),
@@ -126,10 +162,7 @@ class BpfMap:
         """
         descriptor = get_object(path)
         info = _MapInfo()
-        _bpf(
-            _OBJ_GET_INFO_BY_FD,
-            _attributes(descriptor | ctypes.sizeof(info) << 32, ctypes.addressof(info)),
-        )
+        _info(descriptor, info)
         # The kernel pads each CPU's value to 8 bytes (kernel/bpf/hashtab.c).
         value_size = info.value_size
         if info.type == PER_CPU_HASH:

@@ -13,14 +13,24 @@ _DELETED = " (deleted)"
 _UNKNOWN = Image("unknown")
 """Stands for an image whose name found no room in the kernel's table."""
 
+_FORGED = Image("forged name")
+"""Stands for an image whose name in the kernel's table was written by somebody else."""
+
 _REMEMBERED = 1 << 15
 
 
 class Images:
-    """Names of images by their hashes, as the kernel keeps them; each is looked up once."""
+    """Names of images by their hashes, as the kernel keeps them; each is looked up once.
 
-    def __init__(self, table: BpfMap) -> None:
+    Args:
+        table: the kernel's map of them.
+        seed: that of the hashes; a name that does not have its hash was put there by root, to let
+            a program pass for another.
+    """
+
+    def __init__(self, table: BpfMap, seed: int) -> None:
         self._table = table
+        self._seed = seed
         self._names: dict[int, Image] = {}
 
     def lineage(self, hashes: np.typing.NDArray[np.uint64]) -> tuple[Image, ...]:
@@ -38,7 +48,9 @@ class Images:
                 return _UNKNOWN
             if len(self._names) >= _REMEMBERED:
                 self._names.clear()  # looked up again when they come again
-            known = self._names[image_hash] = decode_image(np.frombuffer(value, layout.IMAGE)[0])
+            image = np.frombuffer(value, layout.IMAGE)[0]
+            genuine = hash_image(image, self._seed) == image_hash
+            known = self._names[image_hash] = decode_image(image) if genuine else _FORGED
         return known
 
 

@@ -32,6 +32,7 @@ class LoadedProgram:
     Attributes:
         pin: the same.
         maps: name -> open map.
+        links: hook -> file descriptor of its link.
         slots: n-gram table, shape (CPUs * slots of each,), dtype ``layout.SLOT``.
         counters: of each CPU and group, shape (CPUs, MAX_GROUPS), dtype ``layout.COUNTER``.
         ledgers: by group, shape (MAX_GROUPS,), dtype ``layout.LEDGER``, writable.
@@ -45,7 +46,7 @@ class LoadedProgram:
     def __init__(self, pin: Path) -> None:
         self.pin = pin
         self.maps: dict[str, BpfMap] = {}
-        self._links: list[int] = []
+        self.links: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         self.open()
@@ -60,10 +61,10 @@ class LoadedProgram:
         try:
             self.maps = {name: BpfMap.open(self.pin / name, cpus) for name in MAPS}
             # Holding the links keeps the program counting for us when somebody unloads it.
-            self._links = [
-                get_object(self.pin / (LINK_PREFIX + name))
+            self.links = {
+                name: get_object(self.pin / (LINK_PREFIX + name))
                 for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)
-            ]
+            }
         except OSError as cause:
             raise KernelError(
                 f"The pins in {self.pin} are incomplete ({cause.strerror})",
@@ -77,7 +78,7 @@ class LoadedProgram:
 
     def close(self) -> None:
         """Let everything go; the pins stay."""
-        for descriptor in self._links:
+        for descriptor in self.links.values():
             os.close(descriptor)
         for opened in self.maps.values():
             opened.close()

@@ -36,7 +36,7 @@ class Reading:
     ) -> None:
         self.tracker = Tracker(program, selectors, say)
         self.tables = Tables(program)
-        self.images = Images(program.maps["images"])
+        self.images = Images(program.maps["images"], int(program.control["image_seed"][0]))
 
     def windows(self, seconds: float) -> list[Window]:
         """What every cgroup did since the last reading, which was so many seconds ago."""

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from baseline.errors import UsageError
+from baseline.interference import Interference
 from baseline.kernel.agents import Role
 from baseline.kernel.collector import Collector
 from baseline.kernel.decoding import decode_event
@@ -19,6 +20,7 @@ from baseline.kernel.reclaiming import Reclaimer
 from baseline.kernel.ring_buffer import RingBuffer
 from baseline.kernel.shortages import Shortages
 from baseline.kernel.succession import predecessor, remove_unneeded, take_over
+from baseline.kernel.tampering import Tampering
 from baseline.sighting import Observation, Sighting
 from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector
@@ -95,6 +97,7 @@ class KernelSource:
             self._reclaimer = Reclaimer(self._collector)
             self._take_first_sights(stack, left)
             self._read_on(left)
+            self._tampering = Tampering(self._collector, self._reading.tracker, self._say)
             for selector in self._selectors:
                 if not selector.existing():
                     self._say(f"Waiting for a cgroup that matches {selector}")
@@ -111,7 +114,7 @@ class KernelSource:
         duration: float | None = None,
         stop: Callable[[], bool] = lambda: False,
         commit: Commit = lambda _: 0,
-    ) -> Iterator[Observation]:
+    ) -> Iterator[Observation | Interference]:
         """Windows of every workload at each interval, and sightings as they come.
 
         Where a reader of our name was killed, or left the program loaded, the first windows hold
@@ -124,8 +127,8 @@ class KernelSource:
             commit: see :data:`Commit`; without it all is safe that was taken.
 
         Yields:
-            Windows and sightings.  The last windows are shorter than the interval, so that
-            nothing that was counted is left out.
+            Windows and sightings, and what somebody did to the counting itself.  The last windows
+            are shorter than the interval, so that nothing that was counted is left out.
         """
         if self._gap:
             yield from self._gap
@@ -158,6 +161,7 @@ class KernelSource:
             closed = time.monotonic()
             yield from self._windows(closed - opened)
             self._taken(commit)
+            yield from self._tampering.check()
             tracker.refresh()
             self._shortages.check(tracker.groups)
             opened = closed

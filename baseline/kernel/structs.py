@@ -16,6 +16,8 @@ _USED: dict[str, dict[str, str]] = {
         "self": "struct cgroup_subsys_state",
         "kn": "struct kernfs_node *",
         "root": "struct cgroup_root *",
+        "level": "int",
+        "ancestors": "struct { struct cgroup *at[0]; }",
     },
     "css_set": {"dfl_cgrp": "struct cgroup *"},
     "cred": {"euid": "u32"},

@@ -25,10 +25,13 @@ _PROGRAMS = {
     "calls_32": ("calls.c", *_BARE, "-m32"),
     "calls_int80": ("calls.c", *_BARE, "-DINT80"),
     "enter": ("enter.c",),
+    "herd": ("herd.c", "-pthread"),
     "reuse_pid": ("reuse_pid.c",),
+    "service": ("service.c", "-luring", "-pthread"),
     "threads": ("threads.c", "-pthread"),
     "udp_together": ("udp_together.c", "-pthread"),
     "uring": ("uring.c", "-luring"),
+    "wrap_pids": ("wrap_pids.c",),
 }
 """Program -> its source and its compiler options."""
 

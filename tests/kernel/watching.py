@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from baseline.interference import Interference
 from baseline.kernel.program import Settings
 from baseline.kernel.source import KernelSource
 from baseline.sighting import Sighting
@@ -140,6 +141,7 @@ class Watch:
         sightings: those that came so far.
         said: what a user was told.
         windows: those that were read so far.
+        interferences: what somebody did to the counting so far.
     """
 
     def __init__(self, *selectors: str, settings: Settings, interval: float) -> None:
@@ -147,6 +149,7 @@ class Watch:
         self.said: list[str] = []
         self.sightings: list[Sighting] = []
         self.windows: list[Window] = []
+        self.interferences: list[Interference] = []
         self.source = KernelSource(
             [CgroupSelector.parse(text, mount) for text in selectors],
             interval=interval,
@@ -161,6 +164,8 @@ class Watch:
         for observation in self.source.observations(0.001):
             if isinstance(observation, Sighting):
                 self.sightings.append(observation)
+            elif isinstance(observation, Interference):
+                self.interferences.append(observation)
             else:
                 assert observation.ledger.adds_up, observation.ledger
                 new.append(observation)

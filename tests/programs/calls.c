@@ -5,6 +5,7 @@
  *   NUMBER:COUNT     the call with this number, with zeros as arguments, COUNT times
  *   say, wait        write one byte to stdout; read one from stdin
  *   fork             fork; the child takes the remaining steps, the parent waits for it and ends
+ *   storm COUNT      the same with so many children, all forked before the first is waited for
  *   exec PROGRAM...  execve with all that follows
  *
  * Compiled natively, with -m32, and with -DINT80: a 64-bit program that calls through the 32-bit
@@ -67,6 +68,16 @@ __attribute__((used)) static void run(char **stack)
 		} else if (same(*step, "fork")) {
 			if (call(FORK, 0, 0, 0, 0)) {
 				call(WAIT4, -1, 0, 0, 0);
+				break;
+			}
+		} else if (same(*step, "storm")) {
+			const char *text = *++step;
+			long children = 0, wanted = number(&text);
+			while (children < wanted && call(FORK, 0, 0, 0, 0))
+				children++;
+			if (children == wanted) {
+				while (children-- > 0)
+					call(WAIT4, -1, 0, 0, 0);
 				break;
 			}
 		} else if (same(*step, "exec")) {

@@ -1,0 +1,169 @@
+"""Whether somebody changes the program's links, pins and tables while a command counts with them.
+
+Only root can.  A count that is changed makes the ledger of its window not add up
+(``baseline.kernel.accounts``), and the maps and links that a command holds open stay alive without
+their pins; what is left to an attacker is looked at once in an interval.  What can be put back is
+put back, and everything is told.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from baseline.interference import Interference
+from baseline.kernel.bpf_syscall import link_info
+from baseline.kernel.collector import Collector
+from baseline.kernel.program import CGROUP_HOOKS, LINK_PREFIX, MAPS
+from baseline.kernel.tracker import Tracked, Tracker
+from baseline.workloads.cgroups import cgroup_id
+
+_NAMED = 3
+
+_START_AGAIN = "run `baseline unload` and start again"
+
+
+class Tampering:
+    """Looks whether all is as it was when the command began.
+
+    Args:
+        collector: the loaded program.
+        tracker: what has to be tracked.
+        say: told in a sentence.
+    """
+
+    def __init__(self, collector: Collector, tracker: Tracker, say: Callable[[str], None]) -> None:
+        self._collector = collector
+        self._tracker = tracker
+        self._say = say
+        self._programs = {n: link_info(held).program for n, held in collector.links.items()}
+        pins = [*MAPS, *(LINK_PREFIX + name for name in collector.links)]
+        self._pins = {name: _inode(collector.pin / name) for name in pins}
+        self._control = collector.control.copy()
+        self._nurseries: set[int] = set()
+        self._told: set[str] = set()
+
+    def check(self) -> list[Interference]:
+        """What somebody changed since the last check, said as well.
+
+        To be called before the tracker's next ``refresh``, which puts back what it misses.
+        """
+        found = [
+            *self._changed_links(),
+            *self._changed_pins(),
+            *self._changed_control(),
+            *self._lost_cgroups(),
+            *self._lost_nurseries(),
+        ]
+        for what in found:
+            self._say(f"Warning: {what}")
+        return [Interference(time.time_ns(), what) for what in found]
+
+    def _once(self, what: str, names: Iterable[str]) -> list[str]:
+        """Those names for which this was not told yet."""
+        new = [name for name in names if f"{what} {name}" not in self._told]
+        self._told.update(f"{what} {name}" for name in new)
+        return new
+
+    def _changed_links(self) -> Iterable[str]:
+        now = {name: link_info(held) for name, held in self._collector.links.items()}
+        detached = [name for name in CGROUP_HOOKS if not now[name].cgroup]
+        if names := self._once("detached", detached):
+            yield (
+                f"Somebody detached {_listed(names)}: what the hook counts is missing from now on; "
+                f"{_START_AGAIN}"
+            )
+        exchanged = [n for n, link in now.items() if link.program != self._programs[n]]
+        if names := self._once("exchanged", exchanged):
+            yield (
+                f"Somebody put another program in the place of {_listed(names)}: what the hook "
+                f"counts is missing from now on; {_START_AGAIN}"
+            )
+
+    def _changed_pins(self) -> Iterable[str]:
+        pin = self._collector.pin
+        changed = [name for name, inode in self._pins.items() if _inode(pin / name) != inode]
+        if names := self._once("pin", changed):
+            yield (
+                f"Somebody removed or replaced pins in {pin} ({_listed(names)}), perhaps by "
+                "`baseline unload`: this command counts on, but no other can take over from it"
+            )
+
+    def _changed_control(self) -> Iterable[str]:
+        """The one record that user space writes: its seed is for ever, all else only grows."""
+        before, now = self._control[0], self._collector.control[0]
+        wrong = [
+            name
+            for name in self._control.dtype.names or ()
+            if (now[name] != before[name] if name == "image_seed" else now[name] < before[name])
+        ]
+        self._control = self._collector.control.copy()
+        if wrong:
+            yield (
+                f"Somebody changed the program's control record ({_listed(wrong)}): programs and "
+                f"losses may be misnamed; {_START_AGAIN}"
+            )
+
+    def _lost_cgroups(self) -> Iterable[str]:
+        """Cgroups that the kernel counts no longer, or for another group: put back."""
+        tracked = self._collector.maps["tracked"]
+        held: dict[int, int] = {}
+        for keys, groups in tracked.entries():
+            held |= zip(
+                np.frombuffer(keys, "<u8").tolist(),
+                np.frombuffer(groups, "<u4").tolist(),
+                strict=True,
+            )
+        lost = [
+            (group, its)
+            for group, its in self._tracker.groups.items()
+            if held.get(its.cgroup) != group and _lives(its)
+        ]
+        for group, its in lost:
+            tracked.update(its.cgroup.to_bytes(8, "little"), group.to_bytes(4, "little"))
+        if lost:
+            self._collector.control["generation"] += 1  # running threads look their group up again
+            yield (
+                f"Somebody made the kernel let go of {_listed([its.path for _, its in lost])}: "
+                "counted again, what was done meanwhile may be missing"
+            )
+
+    def _lost_nurseries(self) -> Iterable[str]:
+        """Folders of counted cgroups in which the kernel no longer looks for new ones."""
+        nurseries = self._collector.maps["nurseries"]
+        parents: dict[int, Path] = {}
+        for folder in {its.folder.parent for its in self._tracker.groups.values()}:
+            with suppress(FileNotFoundError):
+                parents[cgroup_id(folder)] = folder
+        watched = {
+            cgroup
+            for cgroup in parents
+            if int.from_bytes(nurseries.lookup(cgroup.to_bytes(8, "little")) or b"", "little") & 1
+        }
+        lost = sorted(str(parents[c]) for c in self._nurseries - watched if c in parents)
+        self._nurseries = watched
+        if lost:
+            yield (
+                f"Somebody made the kernel blind to new cgroups in {_listed(lost)}: watched again, "
+                "those of the meantime are counted a little late"
+            )
+
+
+def _inode(path: Path) -> int | None:
+    # A pin has an inode of its own: one that was replaced has another.
+    with suppress(FileNotFoundError):
+        return path.stat().st_ino
+    return None
+
+
+def _lives(tracked: Tracked) -> bool:
+    with suppress(FileNotFoundError):
+        return cgroup_id(tracked.folder) == tracked.cgroup
+    return False
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+    return ", ".join(names[:_NAMED]) + more

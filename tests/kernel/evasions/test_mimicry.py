@@ -1,0 +1,48 @@
+"""Attacks that spread themselves thin or dress up as normal: what is seen, and what cannot be."""
+
+from pathlib import Path
+
+import pytest
+from victim import Victim, calls
+
+from baseline.alerts.alert import RaisedBy
+from baseline.window import Signal
+
+pytestmark = pytest.mark.kernel
+
+STEPS = ("uname", "getgroups", "sysinfo", "ptrace", "mount", "setns", "unshare")
+"""What ``attack`` of ``service.c`` calls."""
+
+
+@pytest.mark.parametrize("how", ["attack", "padded", "threads", "processes"])
+def test_an_attack_in_one_go_padded_or_spread(victim: Victim, how: str) -> None:
+    """A thread's first calls are n-grams, too, so spreading over threads hides nothing."""
+    alerts = victim.attacked(how)
+    assert calls(alerts) >= set(STEPS)
+    assert {alert.signal for alert in alerts} == {Signal.NGRAMS}
+
+
+def test_known_calls_in_another_order_show_at_the_seams(victim: Victim) -> None:
+    alerts = victim.attacked("shuffled")
+    assert calls(alerts) <= {"openat", "read", "newfstatat", "close", "write"}
+    assert {alert.signal for alert in alerts} == {Signal.NGRAMS}
+
+
+def test_one_call_in_a_window_adds_up_over_windows(victim: Victim) -> None:
+    """Each alone may be chance.  One after the other they are a lasting shift."""
+    alerts = []
+    for step in [*range(len(STEPS))] * 5:
+        alerts += victim.attacked("step", step)
+    assert RaisedBy.SHIFT in {alert.test for alert in alerts}
+    assert {alert.signal for alert in alerts} == {Signal.NGRAMS}
+
+
+def test_the_calls_of_a_request_on_another_file_cannot_be_seen(
+    victim: Victim, tmp_path: Path
+) -> None:
+    """The limit of counting calls without their arguments (docs/threat-model.md)."""
+    secret = tmp_path / "secret"
+    secret.write_text("password")
+    assert victim.tell("read", secret).startswith("password"), "it was really read"
+    victim.serve()
+    assert victim.alerts() == []

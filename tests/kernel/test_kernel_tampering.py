@@ -1,0 +1,275 @@
+"""Root takes the program apart while it counts: what is done to it is told."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from expected import known_run, ngrams, peers, started
+from requirements import require_tools
+from watching import Cgroup, OtherCommand, Watch, Watched, release
+
+from baseline.kernel.bpf_syscall import BpfMap
+from baseline.kernel.collector import loader_python
+from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, Settings, fingerprint
+from baseline.kernel.unloading import unload
+from baseline.window import Window
+from baseline.workloads.cgroups import cgroup_id
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
+
+PIN = PIN_ROOT / fingerprint(Settings())
+KNOWN = known_run(["getppid"] * 1009)
+
+SEND = """if True:
+    import socket
+    socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))"""
+
+
+def bpftool(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The attacker's tool."""
+    require_tools("bpftool")
+    command = ["bpftool", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def succeed(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def little(number: int, size: int) -> list[str]:
+    """A number as bpftool takes keys and values."""
+    return [f"{byte:#04x}" for byte in number.to_bytes(size, "little")]
+
+
+def key_of(cgroup: Cgroup) -> list[str]:
+    return little(cgroup_id(cgroup.folder), 8)
+
+
+def told(watch: Watch) -> list[str]:
+    """What was told since the watch began, after one more interval, and that stderr has it too."""
+    watch.read()
+    what = [interference.what for interference in watch.interferences]
+    warnings = [line for line in watch.said if line.startswith("Warning")]
+    assert warnings == [f"Warning: {line}" for line in what]
+    return what
+
+
+def run_known(cgroup: Cgroup) -> None:
+    cgroup.run("calls", "110:1009")
+
+
+def test_what_is_in_order_is_no_tampering(
+    cgroup: Cgroup, watch: Callable[..., Watch], command: Callable[..., OtherCommand]
+) -> None:
+    """Cgroups, commands and all that grows come and go."""
+    watching = watch(f"{cgroup.path}/*", f"{cgroup.path}/*/*")
+    other = command(f"{cgroup.path}/*", keep=False)
+    web = cgroup.child("web")
+    for number in range(7):
+        run_known(web)
+        pod = cgroup.child(f"pod{number}")
+        run_known(pod.child("container"))
+        assert told(watching) == []
+        assert other.read()
+        pod.remove()
+    other.end()
+    assert told(watching) == []
+    assert ngrams(watching.window(web))["execve",] == 7
+
+
+@pytest.mark.parametrize("name", ["slots", "tracked", "link_sys_enter", "link_connect4"])
+def test_a_pin_that_is_removed(watched: Watched, name: str) -> None:
+    assert told(watched.watch) == []
+    (PIN / name).unlink()
+    run_known(watched)
+    assert told(watched.watch) == told(watched.watch)
+    (what,) = told(watched.watch)
+    assert f"removed or replaced pins in {PIN} ({name})" in what
+    assert ngrams(watched.window()) == KNOWN, "what is held open counts without its pin"
+
+
+def test_all_pins_that_are_removed_are_told_in_one_sentence(watched: Watched) -> None:
+    unload()
+    (what,) = told(watched.watch)
+    assert "and 24 more)" in what
+    assert "`baseline unload`" in what
+    run_known(watched)
+    assert ngrams(watched.window()) == KNOWN
+
+
+def test_a_pin_that_is_replaced(watched: Watched) -> None:
+    assert told(watched.watch) == []
+    replaced = PIN / "ledgers"
+    identity = json.loads(succeed(bpftool("-j", "map", "show", "pinned", PIN / "slots")))["id"]
+    replaced.unlink()
+    succeed(bpftool("map", "pin", "id", identity, replaced))
+    assert "removed or replaced pins" in told(watched.watch)[0]
+    assert "(ledgers)" in told(watched.watch)[0]
+
+
+@pytest.mark.parametrize("by", ["pin", "id"])
+def test_a_hook_that_is_detached(watched: Watched, by: str) -> None:
+    watched.python(SEND)
+    assert told(watched.watch) == []
+    pin = PIN / f"{LINK_PREFIX}connect4"
+    link = json.loads(succeed(bpftool("-j", "link", "show", "pinned", pin)))["id"]
+    which = ("pinned", pin) if by == "pin" else ("id", link)
+    succeed(bpftool("link", "detach", *which))
+    watched.python(SEND)
+    (what,) = told(watched.watch)
+    assert what.startswith("Somebody detached connect4: ")
+    assert told(watched.watch) == [what], "it is told once"
+    assert peers(watched.window()) == {"udp out to 127.0.0.1:9": 1}, "the second was not seen"
+
+
+def test_system_calls_cannot_be_detached(watched: Watched) -> None:
+    done = bpftool("link", "detach", "pinned", PIN / f"{LINK_PREFIX}sys_enter")
+    assert "not supported" in done.stderr + done.stdout
+    run_known(watched)
+    assert ngrams(watched.window()) == KNOWN
+    assert told(watched.watch) == []
+
+
+EXCHANGE = """
+import ctypes, sys
+from bcc import BPF
+from baseline.kernel.bpf_syscall import get_object
+program = BPF(text="int nothing(struct bpf_sock_addr *c) { return 1; }")
+nothing = program.load_func("nothing", 18, attach_type=10)
+update = (ctypes.c_uint32 * 4)(get_object(sys.argv[1]), nothing.fd)  # BPF_LINK_UPDATE
+sys.exit(ctypes.CDLL(None).syscall(321, 29, ctypes.byref(update), ctypes.sizeof(update)))
+"""
+
+
+def test_a_program_that_is_exchanged(watched: Watched) -> None:
+    assert told(watched.watch) == []
+    package = Path(__file__).parents[2]
+    environment = {
+        "PYTHONPATH": str(package),
+        "BCC_KERNEL_SOURCE": str(package / "bpf" / "stubs"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [loader_python(), "-c", EXCHANGE, str(PIN / f"{LINK_PREFIX}connect4")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    watched.python(SEND)
+    (what,) = told(watched.watch)
+    assert what.startswith("Somebody put another program in the place of connect4: ")
+    assert told(watched.watch) == [what], "it is told once"
+    assert peers(watched.window()) == {}
+
+
+@pytest.mark.parametrize("how", ["removed", "given to another group"])
+def test_a_cgroup_that_is_hidden_is_counted_again(watched: Watched, how: str) -> None:
+    process = watched.start_waiting("calls", "110:7", "say", "wait", "110:11")
+    assert told(watched.watch) == []
+    key = key_of(watched)
+    if how == "removed":
+        succeed(bpftool("map", "delete", "pinned", PIN / "tracked", "key", *key))
+    else:
+        other = ["key", *key, "value", *little(4095, 4)]
+        succeed(bpftool("map", "update", "pinned", PIN / "tracked", *other))
+    generation = ["key", *little(0, 4)]
+    record = json.loads(
+        succeed(bpftool("-j", "map", "lookup", "pinned", PIN / "control", *generation))
+    )
+    value = record["value"]
+    value[0] = f"{int(value[0], 16) + 1 & 255:#04x}"
+    succeed(bpftool("map", "update", "pinned", PIN / "control", *generation, "value", *value))
+    run_known(watched)
+    (what,) = told(watched.watch)
+    assert f"let go of {watched.path}: counted again" in what
+    hidden = watched.window().ngrams.total
+    release(process)
+    run_known(watched)
+    assert watched.window().ngrams.total == hidden + 11 + 1 + 1011
+    assert told(watched.watch) == [what]
+
+
+def test_new_cgroups_that_the_kernel_is_made_blind_to(
+    cgroup: Cgroup, watch: Callable[..., Watch]
+) -> None:
+    first = cgroup.child("first")
+    watching = watch(f"{cgroup.path}/*")
+    assert told(watching) == []
+    nurseries = PIN / "nurseries"
+    succeed(bpftool("map", "delete", "pinned", nurseries, "key", *key_of(cgroup)))
+    (what,) = told(watching)
+    assert f"blind to new cgroups in {cgroup.folder}: watched again" in what
+    short = cgroup.child("short")
+    run_known(short)
+    short.folder.rmdir()
+    assert ngrams(watching.window(short)) == KNOWN
+    assert told(watching) == [what]
+    assert first.path in watching.replicas()
+
+
+def largest(table: BpfMap) -> bytes:
+    """Key of the entry with the highest count, which is the first word of its value."""
+    entries = [
+        (values[i * table.value_size :][:8].tobytes()[::-1], bytes(keys[i * table.key_size :]))
+        for keys, values in table.entries()
+        for i in range(len(keys) // table.key_size)
+    ]
+    return max(entries)[1][: table.key_size]
+
+
+@pytest.mark.parametrize("name", ["slots", "counters", "executions", "connections"])
+def test_a_count_that_is_changed_lets_the_ledger_not_add_up(watched: Watched, name: str) -> None:
+    for _ in range(11):
+        watched.run("calls", "110:1009")
+        watched.python(SEND)
+    assert watched.window().ledger.adds_up
+    table = BpfMap.open(PIN / name)
+    try:
+        if name in {"slots", "counters"}:
+            table.update(largest(table), bytes(table.value_size))
+        else:
+            table.delete(largest(table))
+    finally:
+        table.close()
+    watched.run("calls", "110:1009")
+    watched.python(SEND)
+    windows = [o for o in watched.watch.source.observations(0.001) if isinstance(o, Window)]
+    assert not all(window.ledger.adds_up for window in windows)
+
+
+def test_a_program_that_is_given_the_name_of_another(watched: Watched) -> None:
+    innocent = watched.programs["enter"].with_name("innocent")
+    shutil.copy(watched.programs["calls"], innocent)
+    watched.run(innocent)
+    watched.run("calls")
+    table = BpfMap.open(PIN / "images")
+    value_of = {
+        bytes(keys[i * 8 : i * 8 + 8]): bytes(values[i * table.value_size :][: table.value_size])
+        for keys, values in table.entries()
+        for i in range(len(keys) // 8)
+    }
+    table.close()
+    (hidden,) = [key for key, value in value_of.items() if value.startswith(b"calls\0")]
+    (name,) = [value for value in value_of.values() if value.startswith(b"innocent\0")]
+    change = ["key", *little(int.from_bytes(hidden, "little"), 8)]
+    change += ["value", *(f"{byte:#04x}" for byte in name)]
+    succeed(bpftool("map", "update", "pinned", PIN / "images", *change))
+    assert started(watched.window()) == {str(innocent): 1, "forged name": 1}
+
+
+@pytest.mark.parametrize("field", ["generation", "image_seed"])
+def test_a_control_record_that_is_rewritten(
+    cgroup: Cgroup, watch: Callable[..., Watch], field: str
+) -> None:
+    watching = watch(cgroup.path)
+    assert told(watching) == []
+    control = ["pinned", PIN / "control"]
+    key = ["key", *little(0, 4)]
+    value = json.loads(succeed(bpftool("-j", "map", "lookup", *control, *key)))["value"]
+    place = {"generation": 0, "image_seed": 8}[field]
+    value[place : place + 8] = little(0, 8)
+    succeed(bpftool("map", "update", *control, *key, "value", *value))
+    (what,) = told(watching)
+    assert f"control record ({field})" in what
+    assert told(watching) == [what]

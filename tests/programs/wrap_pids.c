@@ -1,0 +1,64 @@
+/*
+ * wrap_pids ROUNDS COUNT: so often brings the process ids of the machine to their end, and forks
+ * children across it, one after the other, which call getppid COUNT times.  Prints how often the ids
+ * began anew, and how many children had an id that another child had before.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CHILDREN = 16, BEFORE_THE_END = 8, MOST_IDS = 1 << 22 };
+
+static unsigned char used[MOST_IDS];
+
+static long read_limit(void)
+{
+	long limit = 0;
+	FILE *file = fopen("/proc/sys/kernel/pid_max", "r");
+
+	if (!file || fscanf(file, "%ld", &limit) != 1 || limit > MOST_IDS)
+		err(1, "pid_max");
+	fclose(file);
+	return limit;
+}
+
+int main(int count, char **arguments)
+{
+	/* The kernel gives out the id after the last one, see proc_sys_kernel(5). */
+	int last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
+	int wrapped = 0, reused = 0;
+	long limit = read_limit();
+	char text[16];
+
+	if (count != 3 || last_pid < 0)
+		errx(2, "usage: wrap_pids ROUNDS COUNT, with CONFIG_CHECKPOINT_RESTORE");
+	for (int round = atoi(arguments[1]); round > 0; round--) {
+		pid_t before = limit;
+
+		if (pwrite(last_pid, text, snprintf(text, sizeof(text), "%ld", limit - BEFORE_THE_END),
+			   0) < 0)
+			err(1, "ns_last_pid");
+		for (int i = 0; i < CHILDREN; i++) {
+			pid_t child = syscall(SYS_fork);
+
+			if (!child) {
+				for (int calls = atoi(arguments[2]); calls > 0; calls--)
+					syscall(SYS_getppid);
+				syscall(SYS_exit_group, 0);
+			}
+			if (child < 0 || waitpid(child, NULL, 0) != child)
+				err(1, "fork");
+			wrapped += i && child < before;
+			before = child;
+			reused += used[child];
+			used[child] = 1;
+		}
+	}
+	printf("%d %d\n", wrapped, reused);
+	return 0;
+}
