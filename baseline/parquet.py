@@ -99,13 +99,14 @@ class _UnfitTableError(Exception):
 
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    with pq.ParquetFile(path, memory_map=False) as file:
+    with pq.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
         if not file.schema_arrow.equals(schema, check_metadata=False):
             raise _UnfitTableError("has other columns than this format")
         batches: list[Any] = []
         size = 0
-        # Batch by batch, because a small file can unfold into more than the memory there is.
-        for batch in file.iter_batches(_BATCH_ROWS):
+        # Batch by batch, because a small file can unfold into more than the memory there is; and in
+        # no threads, which would keep rights that are given up later (baseline.kernel.rights).
+        for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             batches.append(batch)
             size += batch.nbytes
             if size > MAX_TABLE_BYTES:

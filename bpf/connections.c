@@ -16,7 +16,10 @@
 #define ALLOW 1
 
 BPF_HASH(connections, struct connection_key, u64, MAX_CONNECTIONS);
-/* When the table is full, peers are folded into one entry for each direction, protocol and port. */
+/*
+ * When the table is full, or a group has used up its quota of it, peers are folded into one entry
+ * for each direction, protocol and port; beyond the quota of those, ports are folded, too.
+ */
 BPF_HASH(connection_overflow, struct connection_key, u64, CONNECTION_OVERFLOW);
 
 INLINE void sight_connection(struct connection_key *key, bool identified)
@@ -35,8 +38,13 @@ INLINE void overflow_connection(struct connection_key *key, struct ledger *ledge
 
 	__builtin_memset(key->address, 0, sizeof(key->address));
 	count = connection_overflow.lookup(key);
+	if (!count && ledger->folded_connection_keys >= FOLDED_CONNECTION_QUOTA) {
+		key->port = 0;
+		count = connection_overflow.lookup(key);
+	}
 	if (!count) {
 		if (connection_overflow.insert(key, &one) == 0) {
+			ADD(ledger->folded_connection_keys, 1);
 			ADD(ledger->connections_overflowed, 1);
 			return;
 		}
@@ -55,11 +63,12 @@ INLINE void count_connection(struct connection_key *key, bool identified)
 	struct ledger *ledger = ledger_of(key->group);
 	u64 one = 1, *count = connections.lookup(key);
 
-	if (!ledger)
+	if (!ledger || !is_counting())
 		return;
 	ADD(ledger->connections, 1);
 	if (!count) {
-		if (connections.insert(key, &one) == 0) {
+		if (ledger->connection_keys < CONNECTION_QUOTA && connections.insert(key, &one) == 0) {
+			ADD(ledger->connection_keys, 1);
 			sight_connection(key, identified);
 			return;
 		}

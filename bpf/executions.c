@@ -3,6 +3,7 @@
  * Program executions, each with its lineage: the images of the process and its ancestors inside the
  * workload.  A lineage begins with the first exec (or, for processes that ran before, with what
  * /proc says) in the group; a fork inherits it; an exec appends to it unless the image is the same.
+ * A group that has used up its quota of lineages has the rest counted as one.
  */
 
 BPF_HASH(executions, struct execution_key, u64, MAX_EXECUTIONS);
@@ -60,7 +61,7 @@ INLINE u64 hash_image(const struct image *image, u64 seed)
 		hash = (hash ^ words[i]) * 0x9E3779B97F4A7C15ULL;
 		hash ^= hash >> 29;
 	}
-	return hash ? hash : 1;
+	return hash > IMAGE_FOLDED ? hash : IMAGE_FOLDED + 1;
 }
 
 /* Identity of the image that the current task has just begun to run; 0 where there is no memory. */
@@ -88,10 +89,38 @@ INLINE u64 identify_image(struct task_struct *task, struct linux_binprm *program
 	READ(interpreter, program->interp);
 	if (given != interpreter)	/* "#!": the file that was asked for is the script */
 		bpf_probe_read_kernel_str(image->script, SCRIPT_SIZE, given);
-	u64 hash = hash_image(image, shared->image_seed);
-	if (!images.lookup(&hash) && images.update(&hash, image))
-		ADD(shared->images_lost, 1);
-	return hash;
+	return hash_image(image, shared->image_seed);
+}
+
+/* Keeps the name of the image that was identified last on this CPU. */
+INLINE void keep_image(u64 hash, struct ledger *ledger)
+{
+	u32 zero = 0;
+	struct image *image = image_buffer.lookup(&zero);
+
+	if (image && !images.lookup(&hash) && images.update(&hash, image))
+		ADD(ledger->images_lost, 1);
+}
+
+/* A process has a lineage: of its own from now on, or another one than before. */
+INLINE void set_lineage(u32 tgid, const struct process *process)
+{
+	struct ledger *ledger = ledger_of(process->group), *former;
+	struct process *before = processes.lookup(&tgid);
+
+	if (!ledger)
+		return;
+	if (before) {
+		former = ledger_of(before->group);
+		if (former)
+			ADD(former->processes, -1);
+		ADD(ledger->processes, 1);
+		*before = *process;
+	} else if (ledger->processes >= PROCESS_QUOTA || processes.update(&tgid, (void *)process)) {
+		ADD(ledger->lineages_lost, 1);
+	} else {
+		ADD(ledger->processes, 1);
+	}
 }
 
 RAW_TRACEPOINT_PROBE(sched_process_fork)
@@ -111,12 +140,18 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	if (pid != tgid)
 		return 0;
 	struct process *inherited = processes.lookup(&parent_tgid);
-	if (inherited && processes.update(&tgid, inherited)) {
-		struct control *shared = the_control();
-		if (shared)
-			ADD(shared->lineages_lost, 1);
-	}
+	if (inherited)
+		set_lineage(tgid, inherited);
 	return 0;
+}
+
+INLINE void sight_execution(const struct execution_key *key)
+{
+	struct event *event = new_event(EVENT_EXECUTION, key->group, true);
+	if (event) {
+		event->execution = *key;
+		events.ringbuf_submit(event, 0);
+	}
 }
 
 INLINE void count_execution(struct execution_key *key, struct ledger *ledger)
@@ -125,15 +160,24 @@ INLINE void count_execution(struct execution_key *key, struct ledger *ledger)
 
 	ADD(ledger->executions, 1);
 	if (!count) {
-		if (executions.insert(key, &one) == 0) {
-			struct event *event = new_event(EVENT_EXECUTION, key->group, true);
-			if (event) {
-				event->execution = *key;
-				events.ringbuf_submit(event, 0);
-			}
+		if (ledger->execution_keys < EXECUTION_QUOTA && executions.insert(key, &one) == 0) {
+			ADD(ledger->execution_keys, 1);
+			keep_image(key->lineage[0], ledger);
+			sight_execution(key);
 			return;
 		}
 		count = executions.lookup(key);	/* another CPU made it meanwhile, or it is full */
+	}
+	if (!count) {
+		sight_execution(key);
+		__builtin_memset(key->lineage, 0, sizeof(key->lineage));
+		key->lineage[0] = IMAGE_FOLDED;
+		key->uid = ANY_USER;
+		count = executions.lookup(key);
+		if (!count && executions.insert(key, &one) == 0)
+			return;
+		if (!count)
+			count = executions.lookup(key);
 	}
 	if (count)
 		ADD(*count, 1);
@@ -171,11 +215,9 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 		}
 	}
 	updated->lineage[0] = image;
-	if (processes.update(&tgid, updated)) {
-		struct control *shared = the_control();
-		if (shared)
-			ADD(shared->lineages_lost, 1);
-	}
+	set_lineage(tgid, updated);
+	if (!is_counting())
+		return 0;
 	struct execution_key key = { .group = group, .uid = task->cred->euid };
 	__builtin_memcpy(key.lineage, updated->lineage, sizeof(key.lineage));
 	count_execution(&key, ledger);
@@ -188,7 +230,14 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	u32 tgid = task->tgid;
 
-	if (task->signal->live == 0)
-		processes.delete(&tgid);
+	if (task->signal->live)
+		return 0;
+	struct process *process = processes.lookup(&tgid);
+	if (!process)
+		return 0;
+	struct ledger *ledger = ledger_of(process->group);
+	if (ledger)
+		ADD(ledger->processes, -1);
+	processes.delete(&tgid);
 	return 0;
 }

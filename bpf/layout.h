@@ -12,15 +12,33 @@
 #define SYMBOL_OUT_OF_RANGE 510
 #define SYMBOL_CANCELLED 511
 #define SYMBOL_COMPAT 512
-#define KIND_IO_URING (1ULL << 60)
+#define KIND_SHIFT 60
+#define KIND_IO_URING (1ULL << KIND_SHIFT)
+#define KIND_FOLDED (2ULL << KIND_SHIFT)
 
 /* A group is one tracked cgroup with its subtree; 0 is none. */
 #define MAX_GROUPS 4096
+
+/*
+ * The life of a group's number.  It is given to another cgroup only when every reader has read the
+ * last counts of the one before, and then once more, after they were wiped (baseline/kernel/
+ * reclaiming.py), so that nobody takes the counts of one cgroup for those of another.
+ */
+#define GROUP_FREE 0
+#define GROUP_TAKING 1	/* user space is about to track a cgroup by it */
+#define GROUP_TRACKED 2
+#define GROUP_ENDED 3	/* no more counts will come: the cgroup is gone, or was let go */
+#define GROUP_WIPED 4	/* its counts are gone from all tables */
+
 #define GROUP_SHIFT 48
 #define COUNT_MASK ((1ULL << GROUP_SHIFT) - 1)
 
 /* Lineage: the images of a process and its ancestors in the workload, newest first, 0 for none. */
 #define MAX_LINEAGE 8
+/* The image that stands for all those of a workload that has used up its room. */
+#define IMAGE_FOLDED 1
+/* The user that stands for all those who started one. */
+#define ANY_USER 0xFFFFFFFF
 
 /* An image's path is kept as its last components, the last one first. */
 #define PATH_COMPONENTS 12
@@ -32,6 +50,8 @@
 
 #define CGROUP_PATH_SIZE 512
 #define COMM_SIZE 16
+#define ARGUMENTS_SIZE 512	/* bytes kept of a command line */
+#define MAX_ARGUMENTS (1 << 30)	/* bytes that no command line reaches */
 
 #define DIRECTION_IN 0
 #define DIRECTION_OUT 1
@@ -44,6 +64,20 @@
 struct slot {
 	u64 group_count;
 	u64 ngram;
+};
+
+/* What each CPU counts of each group, apart from the tables. */
+struct counter {
+	u64 calls;
+	u64 keys;	/* slots that the group has taken in this CPU's region */
+};
+
+/* Which cgroup a group's number belongs to; reclaiming waits for readers that are behind epoch. */
+struct owner {
+	u64 cgroup;
+	u32 state;
+	u32 unused;
+	u64 epoch;
 };
 
 /* The overflow table of n-grams that found no free slot. */
@@ -95,7 +129,16 @@ struct ledger {
 	u64 connections_overflowed;
 	u64 connections_lost;
 	u64 events;
-	u64 events_lost;
+	u64 events_held_back;	/* not sent: the group had too many */
+	u64 events_lost;	/* not sent: the buffer was full */
+	u64 lineages_lost;	/* processes whose lineage found no room: theirs begins anew */
+	u64 images_lost;	/* images whose name found no room */
+	/* Entries that the group has in the tables, none of which it may have more than its quota of. */
+	u64 overflow_keys;
+	u64 execution_keys;
+	u64 connection_keys;
+	u64 folded_connection_keys;
+	u64 processes;
 };
 
 /* One for the whole machine, memory-mapped: user space writes the generation in place. */
@@ -104,8 +147,8 @@ struct control {
 	u64 image_seed;		/* random, so that nobody can prepare two images with one hash */
 	u64 unattributed;	/* calls whose thread has no place in the thread table */
 	u64 groups_exhausted;	/* cgroups that appeared when no group number was left */
-	u64 lineages_lost;	/* processes whose lineage found no room: theirs begins anew */
-	u64 images_lost;	/* images whose name found no room */
+	u64 epoch;		/* user space adds 1 when something has to wait for all readers */
+	u64 serial;		/* names this loading of the program, never 0 */
 };
 
 enum event_type {
@@ -123,6 +166,10 @@ struct event {
 	u32 tid;
 	char comm[COMM_SIZE];
 	u64 lineage[MAX_LINEAGE];
+	/* As the process's own memory has them, each with a zero behind it; it can change them. */
+	u32 arguments_length;	/* of all, also where fewer bytes are kept */
+	u32 unused;
+	char arguments[ARGUMENTS_SIZE];
 	union {
 		u64 ngram;
 		struct execution_key execution;

@@ -10,8 +10,10 @@
 
 BPF_F_TABLE("array", u32, struct slot, slots, CPUS << SLOT_BITS, BPF_F_MMAPABLE);
 BPF_PERCPU_HASH(ngram_overflow, struct ngram_key, u64, NGRAM_OVERFLOW);
-/* CPU * MAX_GROUPS + group -> calls: counted apart from the table, so that the ledger is a check. */
-BPF_F_TABLE("array", u32, u64, calls, CPUS * MAX_GROUPS, BPF_F_MMAPABLE);
+/* CPU * MAX_GROUPS + group: counted apart from the table, so that the ledger is a check. */
+BPF_F_TABLE("array", u32, struct counter, counters, CPUS * MAX_GROUPS, BPF_F_MMAPABLE);
+
+#define NO_SLOT (CPUS << SLOT_BITS)	/* behind the last one */
 
 INLINE void sight_ngram(u64 ngram, u32 group)
 {
@@ -22,6 +24,7 @@ INLINE void sight_ngram(u64 ngram, u32 group)
 	}
 }
 
+/* No slot is free, or the group has used up its quota of them. */
 INLINE void overflow_ngram(u64 ngram, u32 group)
 {
 	struct ngram_key key = { .ngram = ngram, .group = group };
@@ -30,12 +33,18 @@ INLINE void overflow_ngram(u64 ngram, u32 group)
 
 	if (!ledger)
 		return;
+	/* What is over the quota is counted without the calls before; requests of io_uring are few. */
+	if (!count && ledger->overflow_keys >= NGRAM_OVERFLOW_QUOTA && !(ngram >> KIND_SHIFT)) {
+		key.ngram = KIND_FOLDED | (ngram & ((1 << SYMBOL_BITS) - 1));
+		count = ngram_overflow.lookup(&key);
+	}
 	if (count) {
 		*count += 1;
 		ADD(ledger->ngrams_overflowed, 1);
 	} else if (ngram_overflow.update(&key, &one) == 0) {
 		ADD(ledger->ngrams_overflowed, 1);
-		sight_ngram(ngram, group);
+		ADD(ledger->overflow_keys, 1);
+		sight_ngram(key.ngram, group);
 	} else {
 		ADD(ledger->ngrams_lost, 1);
 	}
@@ -45,14 +54,16 @@ INLINE void count_ngram(u64 ngram, u32 group)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	u32 total = cpu * MAX_GROUPS + group;
-	u64 *seen = calls.lookup(&total);
+	struct counter *counter = counters.lookup(&total);
+	u32 unused = NO_SLOT;
 	u64 owner = (u64)group << GROUP_SHIFT;
 	/* Fibonacci hashing: multiply by 2^64 / golden ratio, keep the highest bits. */
 	u32 home = ((ngram ^ owner) * 0x9E3779B97F4A7C15ULL) >> (64 - SLOT_BITS);
 
-	if (!seen)
+	if (!counter)
 		return;
-	*seen += 1;
+	counter->calls++;
+	/* A slot that was given back may lie before the one that holds the n-gram: look at all. */
 #pragma unroll
 	for (int probe = 0; probe < SLOT_PROBES; probe++) {
 		u32 index = (cpu << SLOT_BITS) + ((home + probe) & ((1 << SLOT_BITS) - 1));
@@ -64,15 +75,19 @@ INLINE void count_ngram(u64 ngram, u32 group)
 			slot->group_count++;
 			return;
 		}
-		if (!slot->group_count) {
-			slot->ngram = ngram;
-			BARRIER();
-			slot->group_count = owner | 1;
-			sight_ngram(ngram, group);
-			return;
-		}
+		if (!slot->group_count && unused == NO_SLOT)
+			unused = index;
 	}
-	overflow_ngram(ngram, group);
+	struct slot *taken = slots.lookup(&unused);
+	if (!taken || counter->keys >= SLOT_QUOTA) {
+		overflow_ngram(ngram, group);
+		return;
+	}
+	counter->keys++;
+	taken->ngram = ngram;
+	BARRIER();
+	taken->group_count = owner | 1;
+	sight_ngram(ngram, group);
 }
 
 INLINE u64 symbol_of(struct task_struct *task, long number)
@@ -104,7 +119,8 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 	if (!group)
 		return 0;
 	thread->ngram = (thread->ngram << SYMBOL_BITS | symbol_of(task, (int)ctx->args[1])) & NGRAM_MASK;
-	count_ngram(thread->ngram, group);
+	if (is_counting())
+		count_ngram(thread->ngram, group);
 	return 0;
 }
 
@@ -115,7 +131,7 @@ RAW_TRACEPOINT_PROBE(io_uring_submit_req)
 	u32 group = current_group();
 	u8 opcode = 0;
 
-	if (group && READ(opcode, request->opcode))
+	if (group && is_counting() && READ(opcode, request->opcode))
 		count_ngram(KIND_IO_URING | (opcode + 1), group);
 	return 0;
 }

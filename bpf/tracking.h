@@ -15,12 +15,20 @@ struct thread {
 BPF_HASH(tracked, u64, u32, MAX_GROUPS);
 /* Cgroup id -> at which levels below it cgroups to track appear: bit 0 for its children, and so on. */
 BPF_HASH(nurseries, u64, u32, MAX_GROUPS);
-/* Cgroup id -> path, of those that were tracked as they appeared. */
+/* Cgroup id -> path, of all that have a group. */
 BPF_HASH(cgroup_paths, u64, struct cgroup_path, MAX_GROUPS);
+/* By group. */
+BPF_F_TABLE("array", u32, struct owner, owners, MAX_GROUPS, BPF_F_MMAPABLE);
 /* Numbers that no group has. */
 BPF_QUEUE(free_groups, u32, MAX_GROUPS);
 BPF_F_TABLE("array", u32, struct control, control, 1, BPF_F_MMAPABLE);
 BPF_PERCPU_ARRAY(path_buffer, struct cgroup_path, 1);
+/*
+ * By CPU: the serial of the program that counts there.  A new version is loaded beside the old one
+ * and shares this map with it, so that one store on each CPU ends one's counting and begins the
+ * other's, with no call between (baseline/kernel/collector.py).
+ */
+BPF_TABLE_PINNED("array", u32, u64, counting, CPUS, COUNTING_PIN);
 BPF_F_TABLE("array", u32, struct ledger, ledgers, MAX_GROUPS, BPF_F_MMAPABLE);
 
 #if THREADS_IN_ARRAY
@@ -51,6 +59,14 @@ INLINE struct control *the_control(void)
 INLINE struct ledger *ledger_of(u32 group)
 {
 	return ledgers.lookup(&group);
+}
+
+INLINE bool is_counting(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	u64 *serial = counting.lookup(&cpu);
+
+	return serial && *serial == SERIAL;
 }
 
 /* The nearest tracked cgroup at or above the current task's own. */
@@ -140,20 +156,35 @@ RAW_TRACEPOINT_PROBE(cgroup_mkdir)
 		return 0;
 	__builtin_memset(path, 0, sizeof(*path));
 	bpf_probe_read_kernel_str(path->text, sizeof(path->text), (void *)ctx->args[1]);
-	if (free_groups.pop(&group) || cgroup_paths.update(&id, path) ||
-	    tracked.update(&id, &group)) {
+	if (free_groups.pop(&group)) {
 		struct control *shared = the_control();
 		if (shared)
 			ADD(shared->groups_exhausted, 1);
+		return 0;
 	}
+	struct owner *owner = owners.lookup(&group);
+	if (!owner)
+		return 0;
+	cgroup_paths.update(&id, path);
+	owner->cgroup = id;
+	owner->state = GROUP_TRACKED;
+	tracked.update(&id, &group);
 	return 0;
 }
 
-/* A nursery ends with its cgroup: pods come and go, and the table would fill up. */
+/* Nothing runs in it any more.  What it counted stays until every reader has read it. */
 RAW_TRACEPOINT_PROBE(cgroup_rmdir)
 {
 	u64 id = id_of_cgroup((struct cgroup *)ctx->args[0]);
+	u32 *group = tracked.lookup(&id), ended;
 
 	nurseries.delete(&id);
+	if (!group)
+		return 0;
+	ended = *group;
+	tracked.delete(&id);
+	struct owner *owner = owners.lookup(&ended);
+	if (owner && owner->cgroup == id)
+		owner->state = GROUP_ENDED;
 	return 0;
 }

@@ -40,7 +40,7 @@ class TextSink:
         Raises:
             OSError: the stream cannot be written to.
         """
-        self._print(_render(alert))
+        self._print(renderable(alert))
 
     def write_interference(self, interference: Interference) -> None:
         """Write that the counting was interfered with.
@@ -63,7 +63,8 @@ def _rule(title: Text) -> Rule:
     return Rule(title, align="left", style="red", characters="-")
 
 
-def _render(alert: Alert) -> RenderableType:
+def renderable(alert: Alert) -> RenderableType:
+    """One alert, for a console without markup."""
     score = alert.score
     rule = _rule(
         Text.assemble(

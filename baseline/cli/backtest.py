@@ -93,7 +93,7 @@ def command(
     with (
         StopSignals() as stop,
         ProgressBar("Replaying", None) as progress,
-        open_source(source, stop, say) as opened,
+        open_source(source, stop, say, writes=False) as opened,
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)

@@ -109,8 +109,8 @@ def command(
     learning = Learning()
     with _StopWhenStable(learning if until_stable else None) as stop:
         with (
+            open_source(source, stop, say, writes=True) as opened,
             ProgressBar("Learning", source.duration if source.live else None) as progress,
-            open_source(source, stop, say) as opened,
             NewRecording(recording, interval=opened.interval, force=force)
             if recording
             else nullcontext() as kept,

@@ -25,6 +25,7 @@ from baseline.printable import printable
 COMMANDS = {
     "learn": "Learn what each workload normally does.",
     "watch": "Tell what deviates from what was learned.",
+    "top": "Show what workloads do, live.",
     "record": "Record what workloads do.",
     "export": "Write a recording or models as tidy Parquet.",
     "inspect": "Show what a model knows.",
@@ -130,6 +131,10 @@ def run() -> NoReturn:
             # A terminal that lacks a character must not end a watch.
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
+    # NumPy and pyarrow would start threads when they are imported, which would keep the rights that
+    # a command gives up later (baseline.kernel.rights).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     code = exit_code(sys.argv[1:])
     _drop_unwritable_output()
     sys.exit(code)

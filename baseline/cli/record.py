@@ -40,8 +40,8 @@ def command(source: SourceOptions, out: Path, force: bool) -> None:
     windows = 0
     with (
         StopSignals() as stop,
+        open_source(source, stop, say, writes=True) as opened,
         ProgressBar("Recording", source.duration) as progress,
-        open_source(source, stop, say) as opened,
         NewRecording(out, interval=opened.interval, force=force) as recording,
     ):
         for window in opened.windows():

@@ -13,6 +13,7 @@ In a variable several values stand side by side: paths with colons between them
 
 import tomllib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Settings:
         """
         if file is None:
             usual = (platformdirs.user_config_path("baseline") / "config.toml", SYSTEM_FILE)
-            file = next((path for path in usual if path.is_file()), None)
+            file = next(filter(_is_file, usual), None)
             if file is None:
                 return cls()
         try:
@@ -103,3 +104,10 @@ def _options(command: click.Command) -> dict[str, click.Option]:
     """A command's options by the name that users know: ``--fail-on`` is ``fail-on``."""
     options = [p for p in command.params if isinstance(p, click.Option)]
     return {max(option.opts, key=len).lstrip("-"): option for option in options}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file for us: the folder above, a service's HOME, may be closed."""
+    with suppress(PermissionError):
+        return path.is_file()
+    return False

@@ -17,6 +17,7 @@ from baseline.cli.duration import seconds
 from baseline.cli.stopping import StopSignals
 from baseline.errors import BaselineError, UsageError
 from baseline.interference import Interference
+from baseline.kernel.rights import WRITING, give_up_rights
 from baseline.kernel.source import KernelSource
 from baseline.recordings.reader import Recording
 from baseline.recordings.replay import replay as replay_recordings
@@ -161,14 +162,24 @@ def _check(source: SourceOptions, replay: bool) -> None:
 
 @contextmanager
 def open_source(
-    options: SourceOptions, stop: StopSignals, say: Callable[[str], None]
+    options: SourceOptions,
+    stop: StopSignals,
+    say: Callable[[str], None],
+    *,
+    writes: bool,
+    first_sights: bool = True,
 ) -> Iterator[Source]:
     """Open what the options name, and close it at the end.
+
+    When the kernel is watched, this process gives up all rights that it does not need any more, so
+    nothing may have started a thread before: it would keep them.
 
     Args:
         options: what the user chose.
         stop: brings the observations to an end.
         say: told what the user should know, such as what is being waited for.
+        first_sights: take those of the kernel, as one command at a time can.
+        writes: the command has results to write, perhaps into the folder of another user.
 
     Raises:
         BaselineError: a recording is damaged, or the kernel cannot be watched.
@@ -177,8 +188,13 @@ def open_source(
         mount = cgroup2_mount()
         selectors = [CgroupSelector.parse(text, mount) for text in options.cgroups]
         with KernelSource(
-            selectors, interval=options.interval, keep=options.keep, say=say
+            selectors,
+            interval=options.interval,
+            keep=options.keep,
+            say=say,
+            first_sights=first_sights,
         ) as kernel:
+            give_up_rights(say, keep=WRITING if writes else ())
             observations = kernel.observations(options.duration, stop)
             yield Source(ARCHITECTURE, options.interval, observations)
     else:

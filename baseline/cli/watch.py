@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -22,6 +23,9 @@ from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
+
+if TYPE_CHECKING:
+    from baseline.alerts.metrics import WatchMetrics
 
 ANOMALIES_FOUND = 3
 
@@ -65,6 +69,12 @@ Check a recording in CI:
     help="Alerts as text for people, or as JSON lines.",
 )
 @click.option(
+    "--metrics",
+    "address",
+    metavar="[HOST:]PORT",
+    help="Metrics for Prometheus at this port, for this machine alone; 0 takes one that is free.",
+)
+@click.option(
     "--fail-on",
     type=click.Choice(["anomaly"]),
     help="Exit with 3 if there was an alert, or if somebody tampered with the counting.",
@@ -77,6 +87,7 @@ def command(
     models: Path,
     budget: Budget,
     form: str,
+    address: str | None,
     fail_on: str | None,
 ) -> None:
     """Tell what workloads do that deviates from what was learned, and why.
@@ -85,19 +96,21 @@ def command(
     recordings needs no rights at all.
     """
     learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
-    _say_what_is_supported(learned, budget)
+    say_what_is_supported(learned, budget)
     detector = Detector(learned)
+    metrics, server = _metrics(address, learned)
     sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
     interferences = 0
     with (
         StopSignals() as stop,
+        open_source(source, stop, say, writes=False) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
-        open_source(source, stop, say) as opened,
+        server,
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)
-        _say_what_length_hides(learned, opened.interval)
+        say_what_length_hides(learned, opened.interval, say)
         for observation in opened.observations:
             if isinstance(observation, Interference):
                 interferences += 1
@@ -105,6 +118,8 @@ def command(
                     sink.write_interference(observation)
                 continue
             alert = detector.observe(observation)
+            if metrics:
+                metrics.observe(observation, alert, detector)
             if alert:
                 with progress.hidden(), writing_to_stdout():
                     sink.write(alert)
@@ -129,7 +144,21 @@ def command(
         context.exit(ANOMALIES_FOUND)
 
 
-def _say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:
+def _metrics(
+    address: str | None, learned: Mapping[str, WorkloadModel]
+) -> tuple["WatchMetrics | None", AbstractContextManager[object]]:
+    """What counts, and what answers while it is entered; nothing of it without an address."""
+    if address is None:
+        return None, nullcontext()
+    from baseline.alerts.metrics import Address, MetricsServer, WatchMetrics
+
+    metrics = WatchMetrics(learned)
+    server = MetricsServer(Address.parse(address), metrics)
+    say(f"Metrics are at {server.url}")
+    return metrics, server
+
+
+def say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:
     """Tell which models would need more learning to keep the budget."""
     supported = [
         f"{name} {model.supported_budget}"
@@ -144,7 +173,9 @@ def _say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget)
         )
 
 
-def _say_what_length_hides(learned: Mapping[str, WorkloadModel], interval: float) -> None:
+def say_what_length_hides(
+    learned: Mapping[str, WorkloadModel], interval: float, say: Callable[[str], None]
+) -> None:
     """Tell which models were calibrated on windows of quite another length."""
     for name, model in sorted(learned.items()):
         length = model.training.window_seconds

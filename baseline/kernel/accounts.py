@@ -40,6 +40,16 @@ class Account:
         """Take what :meth:`position` gave as read."""
         self._held, self._lost, self._counted = position.copy()
 
+    def is_known(self) -> npt.NDArray[np.bool_]:
+        """Groups that anything was ever counted of."""
+        known: npt.NDArray[np.bool_] = (self._counted != 0) | (self._held != 0) | (self._lost != 0)
+        return known
+
+    def forget(self, groups: npt.NDArray[np.int64]) -> None:
+        """Begin anew with groups whose counts were wiped."""
+        for count in (self._held, self._lost, self._counted):
+            count[groups] = 0
+
     def settle(
         self, *, recorded: Counts, overflowed: Counts, lost: Counts, before: Counts, after: Counts
     ) -> Counts:

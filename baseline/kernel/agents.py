@@ -1,8 +1,9 @@
 """The running commands that use the kernel program: who they are and what they track.
 
 Each holds a lock on a file of its own below ``/run/baseline/agents``, named by its process id, with
-its ``--cgroup`` globs inside.  The kernel lets the lock go however the process ends, so a file that
-can be locked belongs to nobody any more.
+the epoch that it has acknowledged (``baseline.kernel.reclaiming``), its version of the program and
+its ``--cgroup`` globs inside, one a line.  The kernel lets the lock go however the process ends, so
+a file that can be locked belongs to nobody any more.
 """
 
 import contextlib
@@ -25,7 +26,8 @@ def setup_lock() -> Iterator[None]:
         yield
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file, unless another process has it; the end of ours lets it go."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -33,12 +35,19 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-class EventsLock:
-    """The right to read the ring buffer, which one process at a time may have."""
+class Role:
+    """Something that one process at a time may do.
 
-    def __init__(self) -> None:
-        self._file = (RUN_DIRECTORY / "events.lock").open("w")
-        self.held = _try_lock(self._file.fileno())
+    Args:
+        name: of the role, such as ``events`` for reading the ring buffer.
+
+    Attributes:
+        held: whether it is ours.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._file = (RUN_DIRECTORY / f"{name}.lock").open("w")
+        self.held = try_lock(self._file.fileno())
 
     def close(self) -> None:
         """Let another process have it."""
@@ -49,13 +58,14 @@ class Agent:
     """This process, as a user of the program.
 
     Args:
+        version: of the program, as its fingerprint.
         globs: what it tracks, as paths with wildcards below the cgroup2 mount.
     """
 
     _directory = RUN_DIRECTORY / "agents"
 
-    def __init__(self, globs: Sequence[str]) -> None:
-        self._globs = globs
+    def __init__(self, version: str, globs: Sequence[str]) -> None:
+        self._lines = (version, *globs)
         self._path = self._directory / str(os.getpid())
         self._descriptor = -1
 
@@ -65,13 +75,20 @@ class Agent:
         Raises:
             OutputError: the run directory cannot be written.
         """
+        # Locked before it has its name: whoever finds it unlocked there takes it for a dead one's.
+        unfinished = RUN_DIRECTORY / f"agent-{self._path.name}.new"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.write(self._descriptor, "\n".join(self._globs).encode())
+            self._descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.write(self._descriptor, "\n".join((_epoch_line(0), *self._lines)).encode())
+            try_lock(self._descriptor)
+            unfinished.rename(self._path)
         except OSError as cause:
             raise output_error(self._path, cause) from cause
-        _try_lock(self._descriptor)
+
+    def acknowledge(self, epoch: int) -> None:
+        """Say that all counts of before this epoch were read and taken."""
+        os.pwrite(self._descriptor, _epoch_line(epoch).encode(), 0)
 
     def leave(self) -> None:
         """We are no user any more."""
@@ -81,14 +98,33 @@ class Agent:
     @classmethod
     def others(cls) -> dict[int, list[str]]:
         """Process id -> globs of the other commands that run now; the files of dead ones go."""
+        return {pid: lines[2:] for pid, lines in cls._running().items()}
+
+    @classmethod
+    def users_of_others(cls, version: str) -> list[int]:
+        """Process ids of the commands that use another version than this one."""
+        return [pid for pid, lines in cls._running().items() if lines[1] != version]
+
+    @classmethod
+    def epochs(cls) -> list[int]:
+        """What the other commands that run now have acknowledged."""
+        return [int(lines[0]) for lines in cls._running().values()]
+
+    @classmethod
+    def _running(cls) -> dict[int, list[str]]:
         running: dict[int, list[str]] = {}
         for path in cls._directory.glob("*"):
             if path.name == str(os.getpid()):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 with path.open() as file:
-                    if not _try_lock(file.fileno()):
+                    if not try_lock(file.fileno()):
                         running[int(path.name)] = file.read().split("\n")
                         continue
                 path.unlink()
         return running
+
+
+def _epoch_line(epoch: int) -> str:
+    """Always as long, so that it can be written over."""
+    return f"{epoch:020}"

@@ -4,7 +4,8 @@ Run as a process of its own, by a Python that has BCC (the system's, with ``pyth
 that the compiler's 130 MiB leave with it; it uses nothing but the standard library and BCC.
 Programs, links and maps stay in the kernel through their pins.
 
-Input, one JSON object on stdin: ``{"settings": {...}, "pin": DIR, "cgroup_mount": DIR}``.
+Input, one JSON object on stdin: ``settings`` (an object), ``pin`` and ``cgroup_mount`` (folders),
+and whether the program is ``alone``.
 Output, one JSON object on stdout: ``{}``, or ``{"problem": ..., "way_out": ...}``.
 """
 
@@ -19,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from baseline.errors import BaselineError, KernelError
-from baseline.kernel.bpf_syscall import create_cgroup_link, freeze_map
+from baseline.kernel.bpf_syscall import create_cgroup_link
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.program import (
     CGROUP_HOOKS,
-    COUNTS,
     LINK_PREFIX,
     MAPS,
     MAX_GROUPS,
     RAW_TRACEPOINTS,
     UNFINISHED_PREFIX,
     Settings,
+    possible_cpus,
     program_text,
 )
 from baseline.kernel.structs import kernel_structs
@@ -54,7 +55,7 @@ def _captured_stderr() -> Iterator[list[str]]:
             captured.append(file.read().decode(errors="replace"))
 
 
-def _compile(settings: Settings) -> Any:  # BCC has no types
+def _compile(settings: Settings, serial: int) -> Any:  # BCC has no types
     os.environ["BCC_KERNEL_SOURCE"] = str(resource_directory("bpf") / "stubs")
     try:
         from bcc import BPF
@@ -64,7 +65,7 @@ def _compile(settings: Settings) -> Any:  # BCC has no types
             "Install Debian's or Ubuntu's package: apt install python3-bpfcc (not `bcc` from PyPI)",
         ) from cause
 
-    text = program_text(settings, kernel_structs(KernelTypes()))
+    text = program_text(settings, kernel_structs(KernelTypes()), serial)
     diagnostics: list[str] = []
     try:
         with _captured_stderr() as diagnostics:
@@ -85,30 +86,33 @@ def _pin(descriptor: int, path: Path) -> None:
         raise KernelError(f"{path} cannot be pinned: {cause}", "Run `baseline doctor`")
 
 
-def _fill(bpf: Any) -> None:  # BCC has no types
-    """What the maps hold before anyone reads them: all group numbers free, a secret hash seed.
-
-    What the program alone counts is closed to everybody else.
-    """
-    from bcc import lib
-
+def _fill(bpf: Any, serial: int) -> None:  # BCC has no types
+    """What the maps hold before anyone reads them: all group numbers free, a secret hash seed."""
     for group in range(1, MAX_GROUPS):
         bpf["free_groups"].push(ctypes.c_uint32(group))
-    control = bpf["control"].Leaf(image_seed=int.from_bytes(os.urandom(8)))
+    control = bpf["control"].Leaf(image_seed=int.from_bytes(os.urandom(8)), serial=serial)
     bpf["control"][ctypes.c_int(0)] = control
-    for name in COUNTS:  # bpf[name] does not know task storage
-        freeze_map(lib.bpf_table_fd(bpf.module, name.encode()))
 
 
-def load(settings: Settings, pin: Path, cgroup_mount: Path) -> None:
+def load(settings: Settings, pin: Path, cgroup_mount: Path, *, alone: bool) -> None:
     """Compile, attach and pin everything; the folder ``pin`` appears whole or not at all.
+
+    Args:
+        settings: sizes of the tables.
+        pin: the folder.
+        cgroup_mount: where cgroup2 is mounted.
+        alone: no other version is loaded, so that this one is to count at once.
 
     Raises:
         KernelError: the program does not compile, load, attach or pin here.
     """
-    bpf = _compile(settings)
-    _fill(bpf)
+    serial = int.from_bytes(os.urandom(8)) | 1
     pin.parent.mkdir(exist_ok=True)
+    bpf = _compile(settings, serial)
+    _fill(bpf, serial)
+    if alone:
+        for cpu in range(possible_cpus()):
+            bpf["counting"][ctypes.c_int(cpu)] = ctypes.c_uint64(serial)
     # bpffs reserves names with a dot.
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=pin.parent))
     try:
@@ -137,6 +141,7 @@ def main() -> None:
             Settings(**request["settings"]),
             Path(request["pin"]),
             Path(request["cgroup_mount"]),
+            alone=request["alone"],
         )
     except BaselineError as error:
         json.dump({"problem": error.problem, "way_out": error.way_out}, sys.stdout)

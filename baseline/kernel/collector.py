@@ -1,40 +1,33 @@
 """The loaded kernel program as a command holds it: load or take over, open the pins, let go.
 
 The first command loads; later ones, and one that starts after a crash, take over what is pinned.
-The last command to end takes the program away, unless somebody said ``--keep``.
+The last command to end takes the program away, unless somebody said ``--keep``, or was killed and
+may come back to read on.
 """
 
+import errno
 import json
-import mmap
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import Self
 
 from baseline.errors import KernelError
-from baseline.kernel import layout
 from baseline.kernel.agents import Agent, setup_lock
-from baseline.kernel.bpf_syscall import BpfMap, get_object
-from baseline.kernel.position import forget_position
+from baseline.kernel.loaded import LoadedProgram
+from baseline.kernel.position import positions
 from baseline.kernel.program import (
-    BPFFS,
-    CGROUP_HOOKS,
+    COUNTING_PIN,
     LINK_PREFIX,
-    MAPS,
-    MAX_GROUPS,
     PIN_ROOT,
-    RAW_TRACEPOINTS,
     UNFINISHED_PREFIX,
     Settings,
     fingerprint,
-    possible_cpus,
 )
+from baseline.kernel.rights import require_rights
 
 _KEEP = "keep"
 """A folder beside the pins, there when a command was told to leave the program loaded."""
@@ -42,7 +35,7 @@ _KEEP = "keep"
 _LOADER_SECONDS = 120
 
 
-class Collector:
+class Collector(LoadedProgram):
     """The kernel program, loaded and open while the context lasts.
 
     Args:
@@ -52,13 +45,7 @@ class Collector:
         settings: table sizes; a program that is loaded already keeps its own.
 
     Attributes:
-        pin: folder of the pins.
-        maps: name -> open map.
-        links: hook -> file descriptor of its link.
-        slots: n-gram table, shape (CPUs, slots of each), dtype ``layout.SLOT``.
-        calls: calls of each CPU and group, shape (CPUs, MAX_GROUPS).
-        ledgers: by group, shape (MAX_GROUPS,), dtype ``layout.LEDGER``.
-        control: one, writable, dtype ``layout.CONTROL``.
+        agent: this process, as one of its users.
     """
 
     def __init__(
@@ -69,58 +56,55 @@ class Collector:
         keep: bool = False,
         settings: Settings | None = None,
     ) -> None:
-        self._cgroup_mount = cgroup_mount
         self._settings = settings or Settings()
-        self.pin = PIN_ROOT / fingerprint(self._settings)
+        super().__init__(PIN_ROOT / fingerprint(self._settings))
+        self._cgroup_mount = cgroup_mount
         self._keep = keep
-        self._agent = Agent(globs)
-        self.links: dict[str, int] = {}
-        self.maps: dict[str, BpfMap] = {}
+        self.agent = Agent(self.pin.name, globs)
 
     def __enter__(self) -> Self:
-        require_rights()
+        require_rights(self.pin)
         with setup_lock():
-            self._require_no_other_version()
+            _clear_unfinished()
+            others = [path for path in pinned_versions() if path != self.pin]
+            users = Agent.users_of_others(self.pin.name)
+            if users:
+                raise KernelError(
+                    f"Another version of the kernel program is used by process "
+                    f"{', '.join(map(str, users))}",
+                    "End that command, with SIGKILL if nothing may be left uncounted, and start "
+                    "again",
+                )
             if not self.pin.exists():
-                forget_position()  # of a program that is gone
-                self._load()
+                self._load(alone=not others)
             if self._keep:
                 (PIN_ROOT / _KEEP).mkdir(exist_ok=True)
-            self._open()
-            self._agent.register()
+            self.open()
+            self.agent.register()
         return self
 
     def __exit__(self, *_: object) -> None:
         with setup_lock():
-            self._agent.leave()
-            if not Agent.others() and not self.kept:
+            self.agent.leave()
+            if not Agent.others() and not self.kept and not self._is_awaited():
                 remove_pins()
-        for descriptor in self.links.values():
-            os.close(descriptor)
-        for opened in self.maps.values():
-            opened.close()
+        self.close()
 
     @property
     def kept(self) -> bool:
         """Whether a command was told to leave the program loaded."""
         return (PIN_ROOT / _KEEP).exists()
 
-    def _require_no_other_version(self) -> None:
-        for path in pinned_versions():
-            if path.name.startswith(UNFINISHED_PREFIX):
-                _remove_version(path)
-        others = [path.name for path in pinned_versions() if path != self.pin]
-        if others:
-            raise KernelError(
-                f"Another version of the kernel program is loaded ({', '.join(others)})",
-                "End the commands that use it, then run `baseline unload`",
-            )
+    def _is_awaited(self) -> bool:
+        """Whether a reader was killed that may come back to read on."""
+        return any(left.serial == self.serial for left in positions(of_running=False))
 
-    def _load(self) -> None:
+    def _load(self, *, alone: bool) -> None:
         request = {
             "settings": asdict(self._settings),
             "pin": str(self.pin),
             "cgroup_mount": str(self._cgroup_mount),
+            "alone": alone,
         }
         package = Path(__file__).resolve().parents[2]
         try:
@@ -149,38 +133,6 @@ class Collector:
         if answer:
             raise KernelError(answer["problem"], answer["way_out"])
 
-    def _open(self) -> None:
-        cpus = possible_cpus()
-        try:
-            self.maps = {name: BpfMap.open(self.pin / name, cpus) for name in MAPS}
-            # Holding the links keeps the program counting for us when somebody unloads it.
-            self.links = {
-                name: get_object(self.pin / (LINK_PREFIX + name))
-                for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)
-            }
-        except OSError as cause:
-            raise KernelError(
-                f"The pins in {self.pin} are incomplete ({cause.strerror})",
-                "Run `baseline unload` and start again",
-            ) from cause
-        self.slots = self._mapped("slots", layout.SLOT).reshape(cpus, -1)
-        self.calls = self._mapped("calls", np.dtype("<u8")).reshape(cpus, MAX_GROUPS)
-        self.ledgers = self._mapped("ledgers", layout.LEDGER)
-        self.control = self._mapped("control", layout.CONTROL, writable=True)[0:1]
-
-    def _mapped(
-        self, name: str, kind: npt.DTypeLike, *, writable: bool = False
-    ) -> npt.NDArray[Any]:
-        table = self.maps[name]
-        protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-        memory = mmap.mmap(
-            table.descriptor,
-            table.max_entries * table.value_size,
-            mmap.MAP_SHARED,
-            protection,
-        )
-        return np.frombuffer(memory, kind, count=table.max_entries)
-
 
 def loader_python() -> str:
     """The Python that has BCC: the system's, which distributions package it for."""
@@ -188,28 +140,11 @@ def loader_python() -> str:
     return system if Path(system).exists() else sys.executable
 
 
-def require_rights() -> None:
-    """Refuse where the program cannot be used at all, before anything is tried.
-
-    Raises:
-        KernelError: we are not root, or the bpf file system is not mounted.
-    """
-    if os.geteuid() != 0:
-        raise KernelError(
-            "Reading what the kernel counts needs root",
-            "Run the command with sudo, or work on a recording with --from",
-        )
-    if not os.path.ismount(BPFFS):
-        raise KernelError(
-            f"The bpf file system is not mounted at {BPFFS}", f"Run: mount -t bpf bpf {BPFFS}"
-        )
-
-
 def pinned_versions() -> list[Path]:
     """Folders with the pins of each version that is loaded."""
     if not PIN_ROOT.exists():
         return []
-    return [path for path in PIN_ROOT.iterdir() if path.name != _KEEP]
+    return [path for path in PIN_ROOT.iterdir() if path.name not in {_KEEP, COUNTING_PIN.name}]
 
 
 def remove_pins() -> list[Path]:
@@ -219,15 +154,33 @@ def remove_pins() -> list[Path]:
     """
     versions = pinned_versions()
     for version in versions:
-        _remove_version(version)
+        remove_version(version)
     if PIN_ROOT.exists():
         if (PIN_ROOT / _KEEP).exists():
             (PIN_ROOT / _KEEP).rmdir()
-        PIN_ROOT.rmdir()
+        COUNTING_PIN.unlink(missing_ok=True)
+        _remove_own(PIN_ROOT)
     return versions
 
 
-def _remove_version(folder: Path) -> None:
+def _remove_own(folder: Path) -> None:
+    """Remove a folder, unless it was made or mounted for us: then it stays."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}:
+            raise
+
+
+def _clear_unfinished() -> None:
+    """Remove what an interrupted loading left."""
+    for path in pinned_versions():
+        if path.name.startswith(UNFINISHED_PREFIX):
+            remove_version(path)
+
+
+def remove_version(folder: Path) -> None:
+    """Take one version's pins away."""
     # Links first, so that nothing counts into tables that are half gone.
     for path in sorted(folder.iterdir(), key=lambda p: not p.name.startswith(LINK_PREFIX)):
         path.unlink()

@@ -19,7 +19,7 @@ def decode_execution(key: np.void, images: Images) -> Execution:
 
 
 def decode_connection(key: np.void) -> Connection:
-    """A connection from ``layout.CONNECTION_KEY``; address zero from the overflow is no peer."""
+    """A connection from ``layout.CONNECTION_KEY``; address zero, of a folded one, is no peer."""
     protocol = int(key["protocol"])
     return Connection(
         layout.DIRECTIONS[int(key["direction"])],
@@ -27,6 +27,13 @@ def decode_connection(key: np.void) -> Connection:
         _address(int(key["family"]), key["address"].tobytes()),
         int(key["port"]),
     )
+
+
+def _arguments(length: int, kept: bytes) -> tuple[tuple[str, ...], bool]:
+    """A command line as it lies in memory, each argument with a zero behind it; is it cut?"""
+    arguments = kept[: min(length, len(kept))].removesuffix(b"\0").split(b"\0") if length else []
+    texts = tuple(argument.decode(errors="backslashreplace") for argument in arguments)
+    return texts, length > len(kept)
 
 
 def _address(family: int, raw: bytes) -> str:
@@ -58,5 +65,6 @@ def decode_event(
             int(header["tid"]),
             header["comm"].decode(errors="backslashreplace"),
             images.lineage(header["lineage"]),
+            *_arguments(int(header["arguments_length"]), header["arguments"].tobytes()),
         )
     return int(header["group"]), int(header["time"]), item, process

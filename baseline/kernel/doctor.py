@@ -8,15 +8,17 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from baseline.errors import BaselineError
 from baseline.kernel.agents import Agent
 from baseline.kernel.btf import VMLINUX, KernelTypes
+from baseline.kernel.capabilities import Capability
 from baseline.kernel.collector import Collector, loader_python, pinned_versions
 from baseline.kernel.program import BPFFS, Settings, fingerprint
+from baseline.kernel.rights import LOADING, SEEDING, missing, require_folders, user_name
 from baseline.kernel.structs import kernel_structs
 from baseline.syscalls import ARCHITECTURE
 from baseline.workloads.cgroups import cgroup2_mount
@@ -59,9 +61,15 @@ def _system() -> Check:
 
 
 def _rights() -> Check:
-    root = os.geteuid() == 0
-    detail = "root" if root else f"user {os.geteuid()}, who may not load kernel programs"
-    return Check("rights", root, detail, "Run with sudo")
+    needed = (*LOADING, *SEEDING)
+    lacking = missing(needed)
+    user = f"user {user_name(os.geteuid())}"
+    detail = f"{user} without {_listed(lacking)}" if lacking else f"{user} with {_listed(needed)}"
+    return Check("rights", not lacking, detail, "Run with sudo, or as deploy/README.md says")
+
+
+def _listed(capabilities: Iterable[Capability]) -> str:
+    return ", ".join(map(str, capabilities))
 
 
 def _type_information() -> Check:
@@ -112,8 +120,10 @@ def _just_in_time_compiler() -> Check:
 
 
 def _pins() -> Check:
-    if os.geteuid() != 0:
-        return Check("program in the kernel", False, "only root can see it", "Run with sudo")
+    try:
+        require_folders()
+    except BaselineError as error:
+        return Check("program in the kernel", False, error.problem, error.way_out)
     current = fingerprint(Settings())
     versions = [path.name for path in pinned_versions()]
     other = [version for version in versions if version != current]

@@ -7,15 +7,16 @@ import numpy as np
 
 from baseline.kernel import layout
 from baseline.kernel.bpf_syscall import BpfMap
-from baseline.window import Image
+from baseline.window import FOLDED_IMAGE, Image
 
 _DELETED = " (deleted)"
 _UNKNOWN = Image("unknown")
 """Stands for an image whose name found no room in the kernel's table."""
 
-
 _FORGED = Image("forged name")
 """Stands for an image whose name in the kernel's table was written by somebody else."""
+
+_REMEMBERED = 1 << 15
 
 
 class Images:
@@ -40,9 +41,13 @@ class Images:
         """The image with this hash; ``unknown`` where the kernel had no room for its name."""
         known = self._names.get(image_hash)
         if known is None:
+            if image_hash == layout.IMAGE_FOLDED:
+                return FOLDED_IMAGE
             value = self._table.lookup(image_hash.to_bytes(8, "little"))
             if value is None:
                 return _UNKNOWN
+            if len(self._names) >= _REMEMBERED:
+                self._names.clear()  # looked up again when they come again
             image = np.frombuffer(value, layout.IMAGE)[0]
             genuine = hash_image(image, self._seed) == image_hash
             known = self._names[image_hash] = decode_image(image) if genuine else _FORGED
@@ -71,7 +76,7 @@ def hash_image(image: np.void, seed: int) -> int:
     for word in np.frombuffer(image.tobytes(), "<u8").tolist():
         value = (value ^ word) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
         value ^= value >> 29
-    return value or 1
+    return value if value > layout.IMAGE_FOLDED else layout.IMAGE_FOLDED + 1
 
 
 def running_image(process: Path) -> np.void:

@@ -16,6 +16,18 @@ IMAGE_UNLINKED = 1
 IMAGE_PATH_CUT = 2
 IMAGE_DETACHED = 4
 
+ARGUMENTS_SIZE = 512
+MAX_ARGUMENTS = 1 << 30
+
+GROUP_FREE = 0
+GROUP_TAKING = 1
+GROUP_TRACKED = 2
+GROUP_ENDED = 3
+GROUP_WIPED = 4
+
+IMAGE_FOLDED = 1
+ANY_USER = 0xFFFFFFFF
+
 DIRECTIONS = ("in", "out")
 
 EVENT_NGRAM = 1
@@ -23,6 +35,10 @@ EVENT_EXECUTION = 2
 EVENT_CONNECTION = 3
 
 SLOT = np.dtype([("group_count", "<u8"), ("ngram", "<u8")])
+
+COUNTER = np.dtype([("calls", "<u8"), ("keys", "<u8")])
+
+OWNER = np.dtype([("cgroup", "<u8"), ("state", "<u4"), ("unused", "<u4"), ("epoch", "<u8")])
 
 NGRAM_KEY = np.dtype([("ngram", "<u8"), ("group", "<u8")])
 
@@ -63,7 +79,15 @@ LEDGER = np.dtype(
             "connections_overflowed",
             "connections_lost",
             "events",
+            "events_held_back",
             "events_lost",
+            "lineages_lost",
+            "images_lost",
+            "overflow_keys",
+            "execution_keys",
+            "connection_keys",
+            "folded_connection_keys",
+            "processes",
         )
     ]
 )
@@ -76,8 +100,8 @@ CONTROL = np.dtype(
             "image_seed",
             "unattributed",
             "groups_exhausted",
-            "lineages_lost",
-            "images_lost",
+            "epoch",
+            "serial",
         )
     ]
 )
@@ -92,6 +116,9 @@ EVENT = np.dtype(
         ("tid", "<u4"),
         ("comm", f"S{COMM_SIZE}"),
         ("lineage", "<u8", MAX_LINEAGE),
+        ("arguments_length", "<u4"),
+        ("unused", "<u4"),
+        ("arguments", f"V{ARGUMENTS_SIZE}"),
     ]
 )
 EVENT_SIZE = EVENT.itemsize + EXECUTION_KEY.itemsize

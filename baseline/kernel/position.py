@@ -1,21 +1,26 @@
-"""How far the first sights' reader has read, kept so that the next one reads on without a gap.
+"""How far a reader has read, kept so that its successor reads on without a gap.
 
 The kernel goes on counting when a command is killed, or ends with ``--keep``; its tables hold
 everything, and this file says what of it was reported already.  It lies in ``/run``, which like the
-kernel's tables does not outlive the machine, and is replaced whole after each window.
+kernel's tables does not outlive the machine, and is replaced whole each time.  For as long as it is
+fresh, what its reader has not read is neither wiped nor let go.
 """
 
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.kernel.agents import RUN_DIRECTORY, try_lock
 
-_FILE = RUN_DIRECTORY / "position.npz"
+_DIRECTORY = RUN_DIRECTORY / "positions"
+
+KEPT_FOR = 3600.0
+"""Seconds after which nobody waits any more for a reader that was killed."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -24,37 +29,104 @@ class Position(NamedTuple):
     """A point in the kernel's counting.
 
     Attributes:
+        serial: of the loaded program that counts.
+        epoch: what the reader had seen, see :mod:`baseline.kernel.reclaiming`.
         time: of the monotonic clock, in seconds.
+        globs: what the reader tracks.
+        mark: a number of the reader's own, such as how many parts of a recording it wrote.
         arrays: what was read by then, as :meth:`baseline.kernel.tables.Tables.position` gives it.
     """
 
+    serial: int
+    epoch: int
     time: float
+    globs: tuple[str, ...]
+    mark: int
     arrays: Arrays
 
 
-def save_position(arrays: Arrays) -> None:
-    """Keep what was read up to now.
+class PositionFile:
+    """Where the position of one reader is kept; whoever holds it is that reader.
 
-    Raises:
-        OSError: it cannot be written; the point before is kept.
+    Args:
+        name: of the reader, the same for its successor.
+
+    Attributes:
+        held: whether it is ours; another process of the same name may have it.
     """
-    unfinished = _FILE.with_suffix(".tmp")
-    with unfinished.open("wb") as file:
-        np.savez(file, allow_pickle=False, time=np.array(time.monotonic()), **arrays)
-        file.flush()
-        unfinished.replace(_FILE)
+
+    def __init__(self, name: str) -> None:
+        _DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = _DIRECTORY / f"{name}.npz"
+        self._lock = self._path.with_suffix(".lock").open("w")
+        self.held = try_lock(self._lock.fileno())
+
+    def save(self, position: Position) -> None:
+        """Replace what was kept.
+
+        Raises:
+            OSError: it cannot be written; the point before is kept.
+        """
+        unfinished = self._path.with_suffix(".tmp")
+        with unfinished.open("wb") as file:
+            np.savez(
+                file,
+                allow_pickle=False,
+                serial=np.uint64(position.serial),
+                epoch=np.uint64(position.epoch),
+                time=np.float64(position.time),
+                globs=np.array(position.globs, np.str_),
+                mark=np.int64(position.mark),
+                **position.arrays,
+            )
+            file.flush()
+            unfinished.replace(self._path)
+
+    def load(self) -> Position | None:
+        """What was kept last; ``None`` where nothing was, it is too old, or it cannot be read."""
+        return _load(self._path)
+
+    def forget(self) -> None:
+        """Let the successor begin with its own start."""
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another process be this reader."""
+        self._lock.close()
 
 
-def load_position() -> Position | None:
-    """What was kept last; ``None`` where nothing was, or it cannot be read."""
+def positions(*, of_running: bool) -> Iterator[Position]:
+    """What is kept, without its arrays.
+
+    Args:
+        of_running: also positions of readers that run now, not only of those that may come back.
+    """
+    for path in _DIRECTORY.glob("*.npz"):
+        with path.with_suffix(".lock").open("a") as lock:
+            is_awaited = try_lock(lock.fileno())
+            if (of_running or is_awaited) and (position := _load(path, with_arrays=False)):
+                yield position
+
+
+def wanted_globs(running: Mapping[int, Sequence[str]]) -> list[str]:
+    """What is tracked for the commands that run, and for those that may come back."""
+    return [
+        glob
+        for globs in (*running.values(), *(p.globs for p in positions(of_running=False)))
+        for glob in globs
+    ]
+
+
+def _load(path: Path, *, with_arrays: bool = True) -> Position | None:
     try:
-        with np.load(_FILE, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        with np.load(path, allow_pickle=False) as file:
+            serial, epoch, when, mark = (
+                file[n].item() for n in ("serial", "epoch", "time", "mark")
+            )
+            globs = tuple(file["globs"].tolist())
+            own = {"serial", "epoch", "time", "globs", "mark"}
+            arrays = {name: file[name] for name in file.files if name not in own and with_arrays}
+        position = Position(int(serial), int(epoch), float(when), globs, int(mark), arrays)
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile):
         return None
-    return Position(float(arrays.pop("time")), arrays)
-
-
-def forget_position() -> None:
-    """Let the next reader begin with its own start."""
-    _FILE.unlink(missing_ok=True)
+    return position if 0 <= time.monotonic() - position.time < KEPT_FOR else None

@@ -21,11 +21,11 @@ SOURCES = (
 """Files of ``bpf/``, in the order in which they are joined."""
 
 MAPS = (
-    "calls",
     "cgroup_paths",
     "connection_overflow",
     "connections",
     "control",
+    "counters",
     "events",
     "executions",
     "free_groups",
@@ -33,22 +33,11 @@ MAPS = (
     "ledgers",
     "ngram_overflow",
     "nurseries",
+    "owners",
     "processes",
     "slots",
     "tracked",
 )
-
-COUNTS = (
-    "calls",
-    "connection_overflow",
-    "connections",
-    "executions",
-    "ledgers",
-    "ngram_overflow",
-    "slots",
-    "threads",
-)
-"""Maps that the program alone writes: frozen, so that nobody can change a count by bpf(2)."""
 
 RAW_TRACEPOINTS = (
     "cgroup_mkdir",
@@ -70,6 +59,9 @@ MAX_GROUPS = 4096
 BPFFS = Path("/sys/fs/bpf")
 PIN_ROOT = BPFFS / "baseline"
 """Below it one folder for each version of the program, named by its fingerprint."""
+
+COUNTING_PIN = PIN_ROOT / "counting"
+"""The map that all versions share: which of them counts, by CPU."""
 
 LINK_PREFIX = "link_"
 UNFINISHED_PREFIX = "loading-"
@@ -94,22 +86,25 @@ class Settings:
         max_mounts: mount points that a path may cross.
         max_array_threads: highest pid_max for which threads live in an array by id, the fastest
             way, at 24 bytes each; above it in task storage.
+        shares: a workload may have one in so many entries of each table, so that one that makes up
+            ever new things uses up its own share and not its neighbours'.
     """
 
     slot_bits: int = 16
     slot_probes: int = 4
     ngram_overflow: int = 65536
     max_executions: int = 16384
-    max_images: int = 8192
+    max_images: int = 16384
     max_processes: int = 32768
     max_connections: int = 65536
     connection_overflow: int = 4096
-    event_pages: int = 128
+    event_pages: int = 256
     max_cgroup_depth: int = 12
     max_mounts: int = 8
     max_array_threads: int = 262144
+    shares: int = 8
 
-    def defines(self) -> dict[str, int]:
+    def defines(self) -> dict[str, int | str]:
         """The settings as macros, with what depends on this machine."""
         pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
         return {
@@ -117,6 +112,13 @@ class Settings:
             "CPUS": possible_cpus(),
             "PID_MAX": pid_max + 1,
             "THREADS_IN_ARRAY": int(pid_max <= self.max_array_threads),
+            "SLOT_QUOTA": (1 << self.slot_bits) // self.shares,
+            "NGRAM_OVERFLOW_QUOTA": self.ngram_overflow // self.shares,
+            "EXECUTION_QUOTA": self.max_executions // self.shares,
+            "CONNECTION_QUOTA": self.max_connections // self.shares,
+            "FOLDED_CONNECTION_QUOTA": self.connection_overflow // self.shares,
+            "PROCESS_QUOTA": self.max_processes // self.shares,
+            "COUNTING_PIN": f'"{COUNTING_PIN}"',
         }
 
 
@@ -126,9 +128,16 @@ def possible_cpus() -> int:
     return int(ranges.split(",")[-1].split("-")[-1]) + 1
 
 
-def program_text(settings: Settings, kernel_structs: str) -> str:
-    """The one C text that BCC compiles; ``#line`` makes its errors name the true files."""
+def program_text(settings: Settings, kernel_structs: str, serial: int) -> str:
+    """The one C text that BCC compiles; ``#line`` makes its errors name the true files.
+
+    Args:
+        settings: sizes of the tables.
+        kernel_structs: declarations of the kernel's structs.
+        serial: names this loading of the program; 64 bits.
+    """
     parts = [f"#define {name} {value}" for name, value in settings.defines().items()]
+    parts.append(f"#define SERIAL {serial}ULL")
     for name in SOURCES:
         parts += [f'#line 1 "bpf/{name}"', (resource_directory("bpf") / name).read_text()]
         if name == "prelude.h":
@@ -137,6 +146,10 @@ def program_text(settings: Settings, kernel_structs: str) -> str:
 
 
 def fingerprint(settings: Settings) -> str:
-    """Names this version of the program: equal exactly for equal sources and sizes."""
-    digest = hashlib.sha256(program_text(settings, "").encode())
-    return digest.hexdigest()[:12]
+    """Names this version of the program: equal exactly for equal sources and sizes.
+
+    What comes before the dash is equal for versions whose tables can be read alike.
+    """
+    layout = (resource_directory("bpf") / "layout.h").read_bytes()
+    text = program_text(settings, "", 0).encode()
+    return f"{hashlib.sha256(layout).hexdigest()[:4]}-{hashlib.sha256(text).hexdigest()[:12]}"

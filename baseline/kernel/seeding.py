@@ -13,40 +13,45 @@ from pathlib import Path
 import numpy as np
 
 from baseline.kernel import layout
-from baseline.kernel.collector import Collector
 from baseline.kernel.images import hash_image, running_image
+from baseline.kernel.loaded import LoadedProgram
 from baseline.workloads.cgroups import cgroup_id
 
 _PROC = Path("/proc")
 
 
-def seed(collector: Collector, cgroup: Path, group: int) -> None:
-    """Give every process that a cgroup counts for its lineage, unless it has one already."""
-    seeder = _Seeder(collector, group)
+def seed(program: LoadedProgram, cgroup: Path, group: int) -> int:
+    """Give every process that a cgroup counts for its lineage, unless it has one already.
+
+    Returns:
+        How many we may not look at: what they execute has a lineage without them.
+    """
+    seeder = _Seeder(program, group)
     before = -1
     # A process may start another while we read: read again until nothing is new.
     while len(seeder.lineages) != before:
         before = len(seeder.lineages)
         members = {
             int(line)
-            for folder in _subtree(collector, cgroup)
+            for folder in _subtree(program, cgroup)
             for line in _lines(folder / "cgroup.procs")
         }
         for pid in sorted(members):
             seeder.lineage(pid, members)
+    return seeder.hidden
 
 
-def _subtree(collector: Collector, cgroup: Path) -> Iterator[Path]:
+def _subtree(program: LoadedProgram, cgroup: Path) -> Iterator[Path]:
     """The cgroup and those below it, but for what is tracked by itself."""
     for folder, below, _ in os.walk(cgroup):
         yield Path(folder)
-        below[:] = [name for name in below if not _is_tracked(collector, Path(folder, name))]
+        below[:] = [name for name in below if not _is_tracked(program, Path(folder, name))]
 
 
-def _is_tracked(collector: Collector, folder: Path) -> bool:
+def _is_tracked(program: LoadedProgram, folder: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):  # the cgroup is gone
         key = cgroup_id(folder).to_bytes(8, "little")
-        return collector.maps["tracked"].lookup(key) is not None
+        return program.maps["tracked"].lookup(key) is not None
     return False
 
 
@@ -57,12 +62,13 @@ def _lines(path: Path) -> list[str]:
 
 
 class _Seeder:
-    def __init__(self, collector: Collector, group: int) -> None:
-        self._maps = collector.maps
-        self._control = collector.control
-        self._image_seed = int(collector.control["image_seed"][0])
+    def __init__(self, program: LoadedProgram, group: int) -> None:
+        self._maps = program.maps
+        self._ledger = program.ledgers[group : group + 1]
+        self._image_seed = int(program.control["image_seed"][0])
         self._group = group
         self.lineages: dict[int, tuple[int, ...]] = {}
+        self.hidden = 0
 
     def lineage(self, pid: int, members: set[int]) -> tuple[int, ...]:
         """Hashes of a process's images, newest first; its ancestors are seeded before it."""
@@ -73,13 +79,12 @@ class _Seeder:
             parent = _parent(pid)
             inherited = self.lineage(parent, members) if parent in members else ()
             image = running_image(_PROC / str(pid))
+        except PermissionError:
+            self.hidden += 1
+            return ()
         except OSError:
             return ()  # it has ended
         image_hash = hash_image(image, self._image_seed)
-        images = self._maps["images"]
-        if images.lookup(image_hash.to_bytes(8, "little")) is None:
-            with self._no_room_counts_as("images_lost"):
-                images.update(image_hash.to_bytes(8, "little"), image.tobytes())
         if inherited[:1] != (image_hash,):
             inherited = (image_hash, *inherited)[: layout.MAX_LINEAGE]
         self.lineages[pid] = inherited
@@ -88,12 +93,18 @@ class _Seeder:
         record["group"] = self._group
         with self._no_room_counts_as("lineages_lost"):
             self._set(pid.to_bytes(4, "little"), record.tobytes())
+        # After the lineage: a name that no lineage has may be swept away.
+        images = self._maps["images"]
+        if images.lookup(image_hash.to_bytes(8, "little")) is None:
+            with self._no_room_counts_as("images_lost"):
+                images.update(image_hash.to_bytes(8, "little"), image.tobytes())
         return inherited
 
     def _set(self, pid: bytes, record: bytes) -> None:
         processes = self._maps["processes"]
         try:
             processes.insert(pid, record)
+            self._ledger["processes"] += 1
         except FileExistsError:
             # What the kernel saw is better, unless it saw it for an outer or a former group.
             known = processes.lookup(pid)
@@ -107,7 +118,7 @@ class _Seeder:
         except OSError as error:
             if error.errno != errno.E2BIG:
                 raise
-            self._control[counter] += 1
+            self._ledger[counter] += 1
 
 
 def _parent(pid: int) -> int:

@@ -1,37 +1,47 @@
-"""What the kernel part had no room for outside the ledgers of workloads: told when it grows."""
+"""What the kernel part had no room for outside the ledgers of windows: told when it grows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-import numpy as np
-import numpy.typing as npt
+from baseline.kernel.loaded import Array
+from baseline.kernel.tracker import Tracked
 
-_SENTENCES = {
-    "unattributed": "{:,} system calls belong to no workload: their threads found no place",
-    "lineages_lost": "{:,} processes lost their ancestors: the table of lineages is full",
+_OF_ALL = "{:,} system calls belong to no workload: their threads found no place"
+_OF_GROUPS = {
+    "lineages_lost": "{:,} processes lost their ancestors: its share of lineages is full",
     "images_lost": "{:,} programs have no name: the table of images is full",
 }
 
 
 class Shortages:
-    """Tells the user when one of the kernel's tables for all workloads was too small.
+    """Tells the user when one of the kernel's tables was too small.
 
     Args:
-        control: the kernel's counters, dtype ``layout.CONTROL``, shape (1,).
+        ledgers: the kernel's, by group, dtype ``layout.LEDGER``.
+        control: the kernel's counters of all, dtype ``layout.CONTROL``, shape (1,).
         say: told in a sentence.
     """
 
-    def __init__(self, control: npt.NDArray[np.void], say: Callable[[str], None]) -> None:
+    def __init__(self, ledgers: Array, control: Array, say: Callable[[str], None]) -> None:
+        self._ledgers = ledgers
         self._control = control
         self._say = say
-        self._told = {name: self._count(name) for name in _SENTENCES}
+        self._unattributed = int(control["unattributed"][0])
+        self._told = {name: ledgers[name].copy() for name in _OF_GROUPS}
 
-    def check(self) -> None:
-        """Say what has grown since the last check."""
-        for name, sentence in _SENTENCES.items():
-            count = self._count(name)
-            if count > self._told[name]:
-                self._say(sentence.format(count - self._told[name]))
-                self._told[name] = count
+    def check(self, groups: Mapping[int, Tracked]) -> None:
+        """Say what has grown since the last check.
 
-    def _count(self, name: str) -> int:
-        return int(self._control[name][0])
+        Args:
+            groups: those of ours, by number.
+        """
+        count = int(self._control["unattributed"][0])
+        if count > self._unattributed:
+            self._say(_OF_ALL.format(count - self._unattributed))
+            self._unattributed = count
+        for name, sentence in _OF_GROUPS.items():
+            now = self._ledgers[name].copy()
+            for number, tracked in groups.items():
+                growth = int(now[number]) - int(self._told[name][number])
+                if growth > 0:
+                    self._say(f"{tracked.path}: {sentence.format(growth)}")
+            self._told[name] = now

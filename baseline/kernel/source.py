@@ -1,30 +1,38 @@
 """The kernel as a source: windows at a steady pace, and first sights the moment they happen."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Self
 
+import numpy as np
+
 from baseline.errors import UsageError
 from baseline.interference import Interference
-from baseline.kernel.agents import EventsLock
+from baseline.kernel.agents import Role
 from baseline.kernel.collector import Collector
-from baseline.kernel.decoding import decode_connection, decode_event, decode_execution
-from baseline.kernel.images import Images
-from baseline.kernel.position import forget_position, load_position, save_position
-from baseline.kernel.program import Settings
+from baseline.kernel.decoding import decode_event
+from baseline.kernel.loaded import LoadedProgram
+from baseline.kernel.position import Position, PositionFile
+from baseline.kernel.program import MAX_GROUPS, Settings
+from baseline.kernel.reading import Reading
+from baseline.kernel.reclaiming import Reclaimer
 from baseline.kernel.ring_buffer import RingBuffer
 from baseline.kernel.shortages import Shortages
-from baseline.kernel.tables import GroupCounts, Tables
+from baseline.kernel.succession import predecessor, remove_unneeded, take_over
 from baseline.kernel.tampering import Tampering
-from baseline.kernel.tracker import Tracked, Tracker
 from baseline.sighting import Observation, Sighting
-from baseline.window import Connection, Execution, Window
+from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector
 
 _LONGEST_WAIT = 0.1
 """Seconds after which a request to stop is noticed at the latest."""
+
+Commit = Callable[[bool], int | None]
+"""Asked when all windows of an interval were taken, and whether room in the kernel is scarce.
+
+Answers with the reader's mark if all that it took is safe by now, ``None`` if it is not yet.
+"""
 
 
 class KernelSource:
@@ -36,6 +44,13 @@ class KernelSource:
         keep: leave the program loaded at the end.
         say: told in a sentence about what a user should know meanwhile.
         settings: sizes of the kernel's tables.
+        reader: name under which a successor reads on where this one was killed; an empty one has
+            none.
+        first_sights: take the first sights too, unless another command does.
+
+    Attributes:
+        mark: what the predecessor of this reader gave as its mark when it last said that all was
+            safe; ``None`` where there is nothing to read on from.
 
     Raises:
         UsageError: a cgroup without wildcards does not exist.
@@ -50,6 +65,8 @@ class KernelSource:
         keep: bool = False,
         say: Callable[[str], None],
         settings: Settings | None = None,
+        reader: str = "",
+        first_sights: bool = True,
     ) -> None:
         for selector in selectors:
             if not selector.depth and not selector.existing():
@@ -59,45 +76,28 @@ class KernelSource:
                     f"'{selector.base}*'",
                 )
         self._selectors = selectors
+        self._globs = tuple("/".join(selector.parts) for selector in selectors)
         self._interval = interval
         self._say = say
-        self._collector = Collector(
-            selectors[0].mount,
-            ["/".join(s.parts) for s in selectors],
-            keep=keep,
-            settings=settings,
-        )
+        self._collector = Collector(selectors[0].mount, self._globs, keep=keep, settings=settings)
+        self._reader = reader
+        self._first_sights = first_sights
+        self._position: PositionFile | None = None
+        self._position_is_kept = True
+        self._gap: list[Window] = []
         self._stack = ExitStack()
+        self.mark: int | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._collector = stack.enter_context(self._collector)
-            seed = int(self._collector.control["image_seed"][0])
-            self._images = Images(self._collector.maps["images"], seed)
-            self._shortages = Shortages(self._collector.control, self._say)
-            self._tracker = Tracker(self._collector, self._selectors, self._say)
-            self._tampering = Tampering(self._collector, self._tracker, self._say)
-            lock = EventsLock()
-            stack.callback(lock.close)
-            left = load_position() if lock.held else None
-            self._tables = Tables(self._collector, left.arrays if left else None)
-            self._events = None
-            if lock.held:
-                events = self._collector.maps["events"]
-                self._events = RingBuffer(events, read_on=left is not None)
-                stack.callback(self._events.close)
-            else:
-                self._say("Another command takes the first sights: here all comes with the windows")
-            self._position_is_kept = True
-            self._gap: list[Window] = []
-            if left:
-                # Before anything else is tracked: these windows are longer than their successors.
-                self._tracker.notice()
-                seconds = time.monotonic() - left.time
-                self._gap = self._windows(seconds)
-                if self._gap:
-                    self._say(f"Reading on from where a command stopped {seconds:.0f} s ago")
-            self._tracker.refresh()
+            left = self._take_position(stack)
+            self._reading = Reading(self._collector, self._selectors, self._say)
+            self._shortages = Shortages(self._collector.ledgers, self._collector.control, self._say)
+            self._reclaimer = Reclaimer(self._collector)
+            self._take_first_sights(stack, left)
+            self._read_on(left)
+            self._tampering = Tampering(self._collector, self._reading.tracker, self._say)
             for selector in self._selectors:
                 if not selector.existing():
                     self._say(f"Waiting for a cgroup that matches {selector}")
@@ -105,22 +105,26 @@ class KernelSource:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._events and not self._collector.kept:
-            forget_position()
+        if self._position and not self._collector.kept:
+            self._position.forget()
         self._stack.close()
 
     def observations(
-        self, duration: float | None = None, stop: Callable[[], bool] = lambda: False
+        self,
+        duration: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        commit: Commit = lambda _: 0,
     ) -> Iterator[Observation | Interference]:
         """Windows of every workload at each interval, and sightings as they come.
 
-        Where a command before this one was killed, or left the program loaded, the first windows
-        hold what was counted since its last ones, so that there is no gap.
+        Where a reader of our name was killed, or left the program loaded, the first windows hold
+        what was counted since what it had taken, so that there is no gap.
 
         Args:
             duration: seconds to watch, from the moment when the first cgroup matches; ``None``
                 goes on until ``stop`` says so.
             stop: asked several times a second.
+            commit: see :data:`Commit`; without it all is safe that was taken.
 
         Yields:
             Windows and sightings, and what somebody did to the counting itself.  The last windows
@@ -129,13 +133,21 @@ class KernelSource:
         if self._gap:
             yield from self._gap
             self._gap = []
-            self._keep_position()
-        while not self._tracker.groups:
+            self._taken(commit)
+        tracker = self._reading.tracker
+        opened = time.monotonic()
+        while not tracker.groups:
             if stop():
                 return
             time.sleep(_LONGEST_WAIT)
-            self._tracker.refresh()
-        began = opened = time.monotonic()
+            tracker.refresh()
+            if time.monotonic() >= opened + self._interval:
+                # Others wait for us to read, see baseline.kernel.reclaiming.
+                now = time.monotonic()
+                yield from self._windows(now - opened)
+                self._taken(commit)
+                opened = now
+        began = time.monotonic()
         ends = began + duration if duration is not None else float("inf")
         ticks = 0
         is_last = False
@@ -148,58 +160,96 @@ class KernelSource:
             is_last = stop() or time.monotonic() >= ends
             closed = time.monotonic()
             yield from self._windows(closed - opened)
-            self._keep_position()
+            self._taken(commit)
             yield from self._tampering.check()
-            self._tracker.refresh()
-            self._shortages.check()
+            tracker.refresh()
+            self._shortages.check(tracker.groups)
             opened = closed
             # After a pause (a suspended machine, a slow consumer) do not hurry through what was
             # missed: one long window holds it.
             ticks = max(ticks, int((closed - began) / self._interval))
 
-    def _keep_position(self) -> None:
-        """Remember what was read, now that whoever takes the windows has taken them."""
-        if not self._events:
+    def _take_position(self, stack: ExitStack) -> Position | None:
+        if not self._reader:
+            return None
+        position = PositionFile(self._reader)
+        stack.callback(position.close)
+        if not position.held:
+            self._say("The same command runs already: if this one is killed, it leaves a gap")
+            return None
+        self._position = position
+        return position.load()
+
+    def _take_first_sights(self, stack: ExitStack, left: Position | None) -> None:
+        self._events = None
+        if not self._first_sights:
             return
-        try:
-            save_position(self._tables.position())
-            self._position_is_kept = True
-        except OSError as error:
-            if self._position_is_kept:
-                self._position_is_kept = False
-                self._say(f"A killed command will leave a gap: {error}")
+        role = Role("events")
+        stack.callback(role.close)
+        if role.held:
+            events = self._collector.maps["events"]
+            is_ours = left is not None and left.serial == self._collector.serial
+            self._events = RingBuffer(events, read_on=is_ours)
+            stack.callback(self._events.close)
+        else:
+            self._say("Another command takes the first sights: here all comes with the windows")
+
+    def _read_on(self, left: Position | None) -> None:
+        """Begin to read: now, or where a reader of our name stopped."""
+        reading = self._reading
+        older = predecessor(self._collector, left.serial) if left else None
+        is_ours = left is not None and left.serial == self._collector.serial
+        self._epoch = 0
+        if left and is_ours:
+            # Before anything else is tracked: these windows are longer than their successors.
+            self._epoch = self._collector.epoch
+            self._gap = reading.gap_since(left)
+        elif not older:
+            self._epoch = self._collector.epoch
+            reading.tables.read()
+            reading.tracker.notice(ended=False)
+        reading.tracker.refresh()
+        take_over(self._collector, self._selectors[0].mount)
+        if left and older:
+            # What the new version has counted until now is in its first windows.
+            with LoadedProgram(older) as before:
+                self._gap = Reading(before, self._selectors, lambda _: None).gap_since(left)
+        if left and (older or is_ours):
+            self.mark = left.mark
+        if left and self._gap:
+            seconds = time.monotonic() - left.time
+            self._say(f"Reading on from where a command stopped {seconds:.0f} s ago")
+        if not older:
+            remove_unneeded(self._collector)
+        self._older_is_needed = older is not None
+
+    def _taken(self, commit: Commit) -> None:
+        """Whoever takes the windows has taken them: go on from here, whatever happens."""
+        is_scarce = np.count_nonzero(self._collector.owners["state"]) > MAX_GROUPS // 2
+        mark = commit(bool(is_scarce))
+        if mark is None:
+            return
+        if self._position:
+            tables = self._reading.tables.position()
+            position = Position(
+                self._collector.serial, self._epoch, time.monotonic(), self._globs, mark, tables
+            )
+            try:
+                self._position.save(position)
+                self._position_is_kept = True
+            except OSError as error:
+                if self._position_is_kept:
+                    self._position_is_kept = False
+                    self._say(f"A killed command will leave a gap: {error}")
+        if self._older_is_needed:
+            self._older_is_needed = False
+            remove_unneeded(self._collector)
+        self._collector.agent.acknowledge(self._epoch)
+        self._reclaimer.advance(self._epoch)
 
     def _windows(self, seconds: float) -> list[Window]:
-        end = time.time_ns()
-        ended = self._tracker.ended()
-        changes = self._tables.read()
-        self._tracker.notice()
-        windows = [
-            self._window(tracked, changes.get(group, GroupCounts()), end, int(seconds * 1e9))
-            for group, tracked in sorted(self._tracker.groups.items())
-        ]
-        self._tracker.forget(ended)
-        return windows
-
-    def _window(self, tracked: Tracked, counts: GroupCounts, end: int, length: int) -> Window:
-        # Different keys may mean one item: an IPv4 peer comes as either family.
-        executions: Counter[Execution] = Counter()
-        for key, count in counts.executions:
-            executions[decode_execution(key, self._images)] += count
-        connections: Counter[Connection] = Counter()
-        for key, count in counts.connections:
-            connections[decode_connection(key)] += count
-        return Window(
-            workload=tracked.workload,
-            replica=tracked.path,
-            start=end - length,
-            end=end,
-            observed=length,
-            ngrams=counts.ngrams,
-            executions=executions,
-            connections=connections,
-            ledger=counts.ledger,
-        )
+        self._epoch = self._collector.epoch  # before the tables: all up to here will be read
+        return self._reading.windows(seconds)
 
     def _wait(self, seconds: float) -> Iterator[Sighting]:
         if self._events is None:
@@ -207,10 +257,11 @@ class KernelSource:
             return
         self._events.wait(seconds)
         wall_clock = time.time_ns() - time.monotonic_ns()
+        tracker = self._reading.tracker
         for record in self._events.records():
-            group, when, item, process = decode_event(record, self._images)
-            if group not in self._tracker.groups:
-                self._tracker.refresh()
-            tracked = self._tracker.groups.get(group)
+            group, when, item, process = decode_event(record, self._reading.images)
+            if group not in tracker.groups:
+                tracker.refresh()
+            tracked = tracker.groups.get(group)
             if tracked is not None:
                 yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, process)

@@ -33,7 +33,11 @@ _USED: dict[str, dict[str, str]] = {
     "inode": {"i_nlink": "u32"},
     "path": {"mnt": "struct vfsmount *", "dentry": "struct dentry *"},
     "file": {"f_path": "struct path", "f_inode": "struct inode *"},
-    "mm_struct": {"exe_file": "struct file *"},
+    "mm_struct": {
+        "exe_file": "struct file *",
+        "arg_start": "u64",
+        "arg_end": "u64",
+    },
     "linux_binprm": {"filename": "const char *", "interp": "const char *"},
     "task_struct": {
         "thread_info": "struct thread_info",

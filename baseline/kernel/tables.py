@@ -7,6 +7,7 @@ read at once and none takes anything from another.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from baseline.kernel import layout
 from baseline.kernel.accounts import Account, Counts
 from baseline.kernel.bpf_syscall import BpfMap
-from baseline.kernel.collector import Collector
+from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.position import Arrays
 from baseline.kernel.program import MAX_GROUPS
 from baseline.window import Ledger, NgramCounts, Tally
@@ -37,6 +38,9 @@ class _Growth(NamedTuple):
             np.concatenate([self.groups, other.groups]),
             np.concatenate([self.counts, other.counts]),
         )
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "_Growth":
+        return _Growth(self.keys[chosen], self.groups[chosen], self.counts[chosen])
 
     def of_field(self, name: str) -> "_Growth":
         """The same with one field of the keys as keys."""
@@ -65,16 +69,22 @@ class _SlotTable:
     def go_to(self, position: npt.NDArray[np.uint64]) -> None:
         self._seen = position.copy()
 
+    def forget(self, groups: npt.NDArray[np.int64]) -> None:
+        shift = np.uint64(layout.GROUP_SHIFT)
+        self._seen[np.isin(self._seen >> shift, groups.astype(np.uint64))] = 0
+
     def read(self) -> _Growth:
-        snapshot = self._slots.ravel().copy()
+        snapshot = self._slots.copy()
         grown = np.flatnonzero(snapshot["group_count"] != self._seen)
         now, before = snapshot["group_count"][grown], self._seen[grown]
         self._seen[grown] = now
-        count = np.uint64(layout.COUNT_MASK)
+        count, shift = np.uint64(layout.COUNT_MASK), np.uint64(layout.GROUP_SHIFT)
+        # A slot may have been wiped and taken by another group since.
+        before = np.where(now >> shift == before >> shift, before & count, 0)
         return _Growth(
             snapshot["ngram"][grown],
-            (now >> np.uint64(layout.GROUP_SHIFT)).astype(np.int64),
-            ((now & count) - (before & count)).astype(np.int64),
+            (now >> shift).astype(np.int64),
+            (now & count).astype(np.int64) - before.astype(np.int64),
         )
 
 
@@ -95,6 +105,11 @@ class _HashTable:
     def go_to(self, position: npt.NDArray[np.void]) -> None:
         keys, counts = position["key"].tolist(), position["count"].tolist()
         self._seen = dict(zip(keys, counts, strict=True))
+
+    def forget(self, groups: npt.NDArray[np.int64]) -> None:
+        keys = np.frombuffer(b"".join(self._seen), self._key)
+        stays = ~np.isin(keys["group"], groups.astype(keys["group"].dtype))
+        self._seen = dict(compress(self._seen.items(), stays.tolist()))
 
     def read(self, *, needed: bool) -> _Growth:
         """Entries that grew; the map is not touched where that is known not to be needed."""
@@ -132,28 +147,31 @@ class GroupCounts:
 
 
 class Tables:
-    """A reader of the kernel's tables, with its own idea of what it has seen already.
+    """A reader of a program's tables, with its own idea of what it has seen already.
+
+    The numbers of groups whose cgroup is gone are given to others in time
+    (:mod:`baseline.kernel.reclaiming`); a reader notices by the owners of the groups, and begins
+    anew with them.
 
     Args:
-        collector: the loaded program.
-        position: report what was counted after it, as :meth:`position` gave it; without one, what
-            is counted from now on.
+        program: the loaded program.
     """
 
-    def __init__(self, collector: Collector, position: Arrays | None = None) -> None:
-        self._collector = collector
-        maps = collector.maps
-        self._slots = _SlotTable(collector.slots)
+    def __init__(self, program: LoadedProgram) -> None:
+        self._program = program
+        maps = program.maps
+        self._slots = _SlotTable(program.slots)
         self._ngram_overflow = _HashTable(maps["ngram_overflow"], layout.NGRAM_KEY)
         self._executions = _HashTable(maps["executions"], layout.EXECUTION_KEY)
         self._connections = _HashTable(maps["connections"], layout.CONNECTION_KEY)
         self._connection_overflow = _HashTable(maps["connection_overflow"], layout.CONNECTION_KEY)
-        cpus = len(collector.calls)
+        cpus = len(program.counters)
         self._ngram_account = Account(MAX_GROUPS, cpus)
         self._execution_account = Account(MAX_GROUPS, cpus)
         self._connection_account = Account(MAX_GROUPS, cpus)
-        self._event_account = Account(MAX_GROUPS, cpus)
-        self._events_sent = np.zeros(MAX_GROUPS, np.int64)
+        self._sight_account = Account(MAX_GROUPS, cpus)
+        self._sights = np.zeros((2, MAX_GROUPS), np.int64)
+        self._owners = np.zeros(MAX_GROUPS, np.uint64)
         self._parts: dict[str, _SlotTable | _HashTable | Account] = {
             "slots": self._slots,
             "ngram_overflow": self._ngram_overflow,
@@ -163,22 +181,25 @@ class Tables:
             "ngram_account": self._ngram_account,
             "execution_account": self._execution_account,
             "connection_account": self._connection_account,
-            "event_account": self._event_account,
+            "sight_account": self._sight_account,
         }
-        if position is None:
-            self.read()
-        else:
-            self._events_sent = position["events_sent"].copy()
-            for name, part in self._parts.items():
-                part.go_to(position[name])
 
     def position(self) -> Arrays:
         """What was read so far, by name."""
         arrays = {name: part.position() for name, part in self._parts.items()}
-        return {**arrays, "events_sent": self._events_sent}
+        return {**arrays, "sights": self._sights, "owners": self._owners}
+
+    def go_to(self, position: Arrays) -> None:
+        """Take what :meth:`position` gave as read; a new reader has read nothing."""
+        self._sights = position["sights"].copy()
+        self._owners = position["owners"].copy()
+        for name, part in self._parts.items():
+            part.go_to(position[name])
 
     def read(self) -> dict[int, GroupCounts]:
         """Counts by group since the last reading; groups that did nothing are not there."""
+        owners = self._read_owners()
+        self._forget((self._owners != 0) & (self._owners != owners))
         # The order matters: the independent counts enclose the tables (baseline.kernel.accounts).
         calls_before, before = self._calls(), self._ledgers()
         slots = self._slots.read()
@@ -190,9 +211,19 @@ class Tables:
         connections = self._connections.read(needed=behind)
         folded = self._connection_overflow.read(needed=behind)
         after, calls_after = self._ledgers(), self._calls()
+        owners_after = self._read_owners()
 
-        nothing = np.zeros(MAX_GROUPS, np.int64)
-        sent = after["events"] - after["events_lost"]
+        # All counts of a group that is being wiped were read before, by us too.
+        wiped = (owners_after == 0) | ((owners != 0) & (owners != owners_after))
+        slots, ngram_overflow, executions, connections, folded = (
+            growth.where(~wiped[growth.groups])
+            for growth in (slots, ngram_overflow, executions, connections, folded)
+        )
+        of_known = executions.keys["lineage"][:, 0] != layout.IMAGE_FOLDED
+        held_back = after["events_held_back"]
+        sights = np.stack([after["events"] - held_back - after["events_lost"], held_back])
+        sent, kept = sights - self._sights
+        self._sights = sights
         tallies = {
             "ngrams": self._ngram_account.settle(
                 recorded=slots.by_group(),
@@ -202,8 +233,8 @@ class Tables:
                 after=calls_after,
             ),
             "executions": self._execution_account.settle(
-                recorded=executions.by_group(),
-                overflowed=nothing,
+                recorded=executions.where(of_known).by_group(),
+                overflowed=executions.where(~of_known).by_group(),
                 lost=after["executions_lost"],
                 before=before["executions"],
                 after=after["executions"],
@@ -215,15 +246,18 @@ class Tables:
                 before=before["connections"],
                 after=after["connections"],
             ),
-            "events": self._event_account.settle(
-                recorded=sent - self._events_sent,
-                overflowed=nothing,
+            "events": self._sight_account.settle(
+                recorded=sent,
+                overflowed=kept,
                 lost=after["events_lost"],
                 before=after["events"],
                 after=after["events"],
             ),
         }
-        self._events_sent = sent
+        self._owners = owners_after
+        self._forget(wiped)
+        for tally in tallies.values():
+            tally[:, wiped] = 0
 
         changes: defaultdict[int, GroupCounts] = defaultdict(GroupCounts)
         ngrams = slots.plus(ngram_overflow.of_field("ngram"))
@@ -240,10 +274,29 @@ class Tables:
             changes[group].ledger = Ledger(**columns)
         return dict(changes)
 
+    def _forget(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Begin anew with groups whose counts were wiped."""
+        # Number 0 is no group, and most numbers have never been used.
+        groups = np.flatnonzero(chosen & self._is_known())
+        if len(groups):
+            self._sights[:, groups] = 0
+            for part in self._parts.values():
+                part.forget(groups)
+
+    def _is_known(self) -> npt.NDArray[np.bool_]:
+        """Groups of which anything was ever read."""
+        accounts = [part for part in self._parts.values() if isinstance(part, Account)]
+        known: npt.NDArray[np.bool_] = np.logical_or.reduce([a.is_known() for a in accounts])
+        return known
+
+    def _read_owners(self) -> npt.NDArray[np.uint64]:
+        owners: npt.NDArray[np.uint64] = self._program.owners["cgroup"].copy()
+        return owners
+
     def _calls(self) -> Counts:
-        calls: Counts = self._collector.calls.sum(axis=0).astype(np.int64)
+        calls: Counts = self._program.counters["calls"].sum(axis=0).astype(np.int64)
         return calls
 
     def _ledgers(self) -> dict[str, Counts]:
-        copy = self._collector.ledgers.copy()
+        copy = self._program.ledgers.copy()
         return {name: copy[name].astype(np.int64) for name in layout.LEDGER.names or ()}

@@ -1,8 +1,9 @@
 """Whether somebody changes the program's links, pins and tables while a command counts with them.
 
-Only root can.  Counts cannot be changed (``COUNTS`` in program.py are frozen), and the maps and
-links that a command holds open stay alive without their pins; what is left to an attacker is looked
-at once in an interval.  What can be put back is put back, and everything is told.
+Only root can.  A count that is changed makes the ledger of its window not add up
+(``baseline.kernel.accounts``), and the maps and links that a command holds open stay alive without
+their pins; what is left to an attacker is looked at once in an interval.  What can be put back is
+put back, and everything is told.
 """
 
 import time

@@ -1,9 +1,11 @@
 """``baseline unload``: takes the kernel program away and leaves nothing behind."""
 
+import os
 import shutil
 
 from baseline.kernel.agents import RUN_DIRECTORY, Agent, setup_lock
-from baseline.kernel.collector import remove_pins, require_rights
+from baseline.kernel.collector import remove_pins
+from baseline.kernel.rights import require_folders
 
 
 def unload() -> list[str]:
@@ -14,9 +16,9 @@ def unload() -> list[str]:
         program at once; empty where nothing was loaded.
 
     Raises:
-        KernelError: we are not root, or the bpf file system is not mounted.
+        KernelError: it is not ours and we are not root, or the bpf file system is not mounted.
     """
-    require_rights()
+    require_folders(any_owner=os.geteuid() == 0)
     with setup_lock():
         done = [f"Unloaded {path}" for path in remove_pins()]
         others = Agent.others()

@@ -117,14 +117,18 @@ class CgroupSelector:
         names = path.strip("/").split("/")
         return len(names) == len(self.parts) and all(map(fnmatchcase, names, self.parts))
 
-    def existing(self) -> list[str]:
-        """Paths of the cgroups that match now, sorted."""
+    def existing(self, closed: set[Path] | None = None) -> list[str]:
+        """Paths of the cgroups that match now, sorted.
+
+        Args:
+            closed: takes the folders that we may not look into; what is in them is left out.
+        """
         found = [""]
         for part in self.parts:
             found = [
                 f"{parent}/{name}".lstrip("/")
                 for parent in found
-                for name in _children(self.mount / parent, part)
+                for name in _children(self.mount / parent, part, closed)
             ]
         return sorted(found)
 
@@ -162,12 +166,16 @@ def _parts(path: str, text: str, mount: Path) -> tuple[str, ...]:
     return parts
 
 
-def _children(folder: Path, part: str) -> list[str]:
+def _children(folder: Path, part: str, closed: set[Path] | None) -> list[str]:
     """Names of the child cgroups of a folder that match one part of a selector."""
-    if not _WILDCARD.search(part):
-        return [part] if (folder / part).is_dir() else []
     try:
+        if not _WILDCARD.search(part):
+            return [part] if (folder / part).is_dir() else []
         with os.scandir(folder) as entries:
             return [e.name for e in entries if e.is_dir() and fnmatchcase(e.name, part)]
     except FileNotFoundError:
         return []  # the cgroup has just ended
+    except PermissionError:
+        if closed is not None:
+            closed.add(folder)
+        return []

@@ -13,7 +13,6 @@ from watching import Cgroup, OtherCommand, Watch, Watched
 
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.collector import pinned_versions
-from baseline.kernel.position import forget_position
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
 from baseline.kernel.unloading import unload
 from baseline.workloads.cgroups import cgroup2_mount
@@ -109,7 +108,6 @@ def one_processor() -> Iterator[None]:
 @pytest.fixture
 def watch(settings: Settings) -> Iterator[Callable[..., Watch]]:
     """Begins to watch what its selectors say, until the end of the test."""
-    forget_position()  # of the test before, which left the program loaded
     with ExitStack() as stack:
 
         def begin(*selectors: str, interval: float = 1.0) -> Watch:
@@ -134,8 +132,10 @@ def command() -> Iterator[Callable[..., OtherCommand]]:
     """Starts commands of their own; those that still run at the end of the test are killed."""
     started: list[OtherCommand] = []
 
-    def start(selector: str, *, keep: bool = True) -> OtherCommand:
-        started.append(OtherCommand(selector, keep=keep))
+    def start(
+        selector: str, *, keep: bool = True, slot_bits: int = Settings().slot_bits
+    ) -> OtherCommand:
+        started.append(OtherCommand(selector, keep=keep, slot_bits=slot_bits))
         return started[-1]
 
     yield start

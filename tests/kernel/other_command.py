@@ -1,6 +1,7 @@
 """A command of its own that watches, for tests that need a second process.
 
-Called with ``keep`` or ``go`` and a selector, it writes ``ready``; then, for each line on stdin,
+Called with ``keep`` or ``go``, a selector and the size of the n-gram table (other sizes are another
+version of the program), it writes ``ready``; then, for each line on stdin,
 reads once and writes as JSON what it has counted so far: replica -> calls, executions, connections.
 The end of stdin ends it in order, and with ``go`` the kernel program goes with it.
 """
@@ -9,6 +10,7 @@ import json
 import sys
 from collections import defaultdict
 
+from baseline.kernel.program import Settings
 from baseline.kernel.source import KernelSource
 from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount
@@ -16,12 +18,14 @@ from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount
 
 def main() -> None:
     """Watch until stdin ends."""
-    keep, selector = sys.argv[1:]
+    keep, selector, slot_bits = sys.argv[1:]
     counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     with KernelSource(
         [CgroupSelector.parse(selector, cgroup2_mount())],
         keep=keep == "keep",
         say=lambda _: None,
+        reader=selector.replace("/", "_"),
+        settings=Settings(slot_bits=int(slot_bits)),
     ) as source:
         print("ready", flush=True)
         for _ in sys.stdin:

@@ -27,9 +27,14 @@ SEND = """if True:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    """Tables with hardly any room."""
+    """Tables with hardly any room, all of which one workload may use up."""
     return Settings(
-        slot_bits=4, ngram_overflow=8, max_executions=8, max_connections=8, connection_overflow=4
+        slot_bits=4,
+        ngram_overflow=8,
+        max_executions=8,
+        max_connections=8,
+        connection_overflow=4,
+        shares=1,
     )
 
 
@@ -106,10 +111,11 @@ def test_an_image_without_room_has_no_name(watched: Watched, tmp_path: Path) -> 
         lineage([p0, p1, p2, "unknown"]): 1,
         lineage([p0, p1, p2, "unknown", "unknown"]): 1,
     }
-    assert "2 programs have no name: the table of images is full" in watched.watch.said
+    said = f"{watched.path}: 2 programs have no name: the table of images is full"
+    assert said in watched.watch.said
 
 
-@pytest.mark.parametrize("settings", [Settings(max_processes=3)], ids=["processes"])
+@pytest.mark.parametrize("settings", [Settings(max_processes=3, shares=1)], ids=["processes"])
 def test_a_lineage_without_room_begins_anew(watched: Watched, tmp_path: Path) -> None:
     (p0, p1, p2, p3, p4), steps = chain(watched, tmp_path, 5)
     watched.run(p0, *steps)
@@ -123,7 +129,7 @@ def test_a_lineage_without_room_begins_anew(watched: Watched, tmp_path: Path) ->
     assert any("processes lost their ancestors" in line for line in watched.watch.said)
 
 
-@pytest.mark.parametrize("settings", [Settings(max_processes=3)], ids=["processes"])
+@pytest.mark.parametrize("settings", [Settings(max_processes=3, shares=1)], ids=["processes"])
 def test_more_running_processes_than_room(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
     processes = [cgroup.start_waiting("calls", "say", "wait", "110:7") for _ in range(7)]
     watching = watch(cgroup.path)

@@ -6,6 +6,7 @@ import pytest
 from expected import ending_in, known_run, ngrams
 from watching import PYTHON, Watched, release
 
+from baseline.kernel.layout import ARGUMENTS_SIZE
 from baseline.kernel.program import Settings
 from baseline.sighting import Process, Sighting
 from baseline.syscalls import ngram_names
@@ -24,9 +25,11 @@ def sighted(watched: Watched, kind: type[Item]) -> list[tuple[Item, Process | No
 
 def test_every_new_ngram_arrives_with_its_process(watched: Watched) -> None:
     process = watched.start_waiting("calls", "110:1009", "say", "wait", "102:7")
-    image = Image(str(watched.programs["calls"]))
-    ours = Process(process.pid, process.pid, "calls", (image,))
-    before_exec = Process(process.pid, process.pid, "enter", ())
+    program = str(watched.programs["calls"])
+    arguments = (program, "110:1009", "say", "wait", "102:7")
+    ours = Process(process.pid, process.pid, "calls", (Image(program),), arguments)
+    enter = (str(watched.programs["enter"]), "join", str(watched.folder), *arguments)
+    before_exec = Process(process.pid, process.pid, "enter", (), enter)
     seen = {(ngram_names(ngram), who) for ngram, who in sighted(watched, int)}
     wanted = known_run(["getppid"] * 1009 + ["write", "read"])
     del wanted["getppid", "getppid", "getppid", "write", "read", "exit_group"]
@@ -60,8 +63,7 @@ def test_a_new_execution_arrives_with_its_lineage(watched: Watched) -> None:
 
 
 def test_a_new_peer_arrives_with_who_connected(watched: Watched) -> None:
-    process = watched.start_python(
-        """if True:
+    script = """if True:
         import socket, sys, threading
         def connect(port):
             with open(f"/proc/self/task/{threading.get_native_id()}/comm", "w") as comm:
@@ -72,16 +74,26 @@ def test_a_new_peer_arrives_with_who_connected(watched: Watched) -> None:
         thread.join()
         print(thread.native_id, flush=True)
         sys.stdin.read(1)"""
-    )
+    process = watched.start_python(script)
+    arguments = (str(PYTHON), "-c", script)
     assert process.stdout
     thread = int(process.stdout.readline())
     assert sighted(watched, Connection) == [
         (
             Connection("out", "udp", "127.0.0.1", 9),
-            Process(process.pid, thread, "talker", (Image(str(PYTHON)),)),
+            Process(process.pid, thread, "talker", (Image(str(PYTHON)),), arguments),
         )
     ]
     release(process)
+
+
+def test_a_long_command_line_is_cut(watched: Watched) -> None:
+    """The first ``ARGUMENTS_SIZE`` bytes are kept, with the zero behind each argument."""
+    fits = "x" * (ARGUMENTS_SIZE - len("/bin/true\0\0"))
+    watched.run("/bin/true", fits)
+    watched.run("/bin/echo", fits + "yz")
+    kept = [(who.arguments, who.arguments_cut) for _, who in sighted(watched, Execution) if who]
+    assert kept == [(("/bin/true", fits), False), (("/bin/echo", fits + "y"), True)]
 
 
 def test_an_inbound_peer_arrives_without_a_process(watched: Watched) -> None:

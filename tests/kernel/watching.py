@@ -197,13 +197,14 @@ class Watched(Cgroup):
 class OtherCommand:
     """A command in a process of its own, see ``other_command.py``."""
 
-    def __init__(self, selector: str, *, keep: bool) -> None:
+    def __init__(self, selector: str, *, keep: bool, slot_bits: int) -> None:
         self.process = subprocess.Popen(
             [
                 sys.executable,
                 Path(__file__).with_name("other_command.py"),
                 "keep" if keep else "go",
                 selector,
+                str(slot_bits),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -218,6 +219,11 @@ class OtherCommand:
         self.process.stdin.flush()
         counts: dict[str, list[int]] = json.loads(self._line())
         return counts
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.communicate()
 
     def end(self) -> None:
         """Let it end in order."""

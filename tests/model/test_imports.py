@@ -9,7 +9,7 @@ from synthetic_service import ARCHITECTURE, serving
 from baseline.model.storage import save_model
 from baseline.model.workload_model import WorkloadModel
 
-HEAVY = {"pandas", "sklearn", "scipy", "matplotlib", "pyarrow.dataset"}
+HEAVY = {"pandas", "sklearn", "scipy", "matplotlib", "pyarrow.dataset", "prometheus_client"}
 
 WATCH = """
 import sys

@@ -1,0 +1,112 @@
+"""One loaded version of the kernel program, open: its maps, and its tables in memory."""
+
+import mmap
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from baseline.errors import KernelError
+from baseline.kernel import layout
+from baseline.kernel.bpf_syscall import BpfMap, get_object
+from baseline.kernel.program import (
+    CGROUP_HOOKS,
+    LINK_PREFIX,
+    MAPS,
+    MAX_GROUPS,
+    RAW_TRACEPOINTS,
+    possible_cpus,
+)
+
+Array = npt.NDArray[Any]
+
+
+class LoadedProgram:
+    """The program that is pinned in a folder, open while the context lasts.
+
+    Args:
+        pin: the folder.
+
+    Attributes:
+        pin: the same.
+        maps: name -> open map.
+        links: hook -> file descriptor of its link.
+        slots: n-gram table, shape (CPUs * slots of each,), dtype ``layout.SLOT``.
+        counters: of each CPU and group, shape (CPUs, MAX_GROUPS), dtype ``layout.COUNTER``.
+        ledgers: by group, shape (MAX_GROUPS,), dtype ``layout.LEDGER``, writable.
+        owners: by group, shape (MAX_GROUPS,), dtype ``layout.OWNER``, writable.
+        control: one, writable, dtype ``layout.CONTROL``.
+
+    Raises:
+        KernelError: a pin is missing.
+    """
+
+    def __init__(self, pin: Path) -> None:
+        self.pin = pin
+        self.maps: dict[str, BpfMap] = {}
+        self.links: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Open everything."""
+        cpus = possible_cpus()
+        try:
+            self.maps = {name: BpfMap.open(self.pin / name, cpus) for name in MAPS}
+            # Holding the links keeps the program counting for us when somebody unloads it.
+            self.links = {
+                name: get_object(self.pin / (LINK_PREFIX + name))
+                for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)
+            }
+        except OSError as cause:
+            raise KernelError(
+                f"The pins in {self.pin} are incomplete ({cause.strerror})",
+                "Run `baseline unload` and start again",
+            ) from cause
+        self.slots = self.mapped("slots", layout.SLOT)
+        self.counters = self.mapped("counters", layout.COUNTER).reshape(cpus, MAX_GROUPS)
+        self.ledgers = self.mapped("ledgers", layout.LEDGER, writable=True)
+        self.owners = self.mapped("owners", layout.OWNER, writable=True)
+        self.control = self.mapped("control", layout.CONTROL, writable=True)
+
+    def close(self) -> None:
+        """Let everything go; the pins stay."""
+        for descriptor in self.links.values():
+            os.close(descriptor)
+        for opened in self.maps.values():
+            opened.close()
+
+    @property
+    def serial(self) -> int:
+        """Names this loading of the program."""
+        return int(self.control["serial"][0])
+
+    @property
+    def epoch(self) -> int:
+        """What a reader has to have seen, see :mod:`baseline.kernel.reclaiming`."""
+        return int(self.control["epoch"][0])
+
+    def mapped(self, name: str, kind: npt.DTypeLike, *, writable: bool = False) -> Array:
+        """The entries of an array map, in the kernel's own memory.
+
+        Args:
+            name: of a map that may be mapped.
+            kind: dtype of an entry.
+            writable: entries may be set.
+        """
+        table = self.maps[name]
+        protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        memory = mmap.mmap(
+            table.descriptor,
+            table.max_entries * table.value_size,
+            mmap.MAP_SHARED,
+            protection,
+        )
+        return np.frombuffer(memory, kind, count=table.max_entries)

@@ -1,0 +1,122 @@
+"""A new version of the program takes over from the old one: each call is counted once."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from watching import Cgroup, OtherCommand
+
+from baseline.kernel.collector import pinned_versions
+from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
+
+OLD = 12
+"""Another size of the n-gram table makes another version."""
+
+CALLS = 30_011
+
+
+@contextmanager
+def load(cgroup: Cgroup) -> Iterator[list[int]]:
+    """Two processes at a time make known calls; yields the calls of all, complete at the end."""
+    calls: list[int] = []
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            cgroup.run("calls", f"110:{CALLS}")
+            calls.append(CALLS + 2)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield calls
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join()
+
+
+def pins(*slot_bits: int) -> list[str]:
+    return sorted(fingerprint(Settings(slot_bits=bits)) for bits in slot_bits)
+
+
+def loaded() -> list[str]:
+    return sorted(path.name for path in pinned_versions())
+
+
+def test_nothing_is_missed_and_nothing_counted_twice_under_load(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    old = command(cgroup.path, slot_bits=OLD)
+    with load(cgroup) as calls:
+        before = old.read()[cgroup.path]
+        old.kill()
+        already = len(calls)
+        new = command(cgroup.path)
+        while len(calls) < already + 8:
+            pass
+    after = new.read()[cgroup.path]
+    assert before[0] + after[0] == sum(calls)
+    assert before[1] + after[1] == len(calls)
+    assert loaded() == pins(Settings().slot_bits)
+
+
+def test_the_old_version_stays_until_its_last_counts_were_taken(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    old = command(cgroup.path, slot_bits=OLD)
+    cgroup.run("calls", "110:1009")
+    assert old.read() == {cgroup.path: [1011, 1, 0]}
+    cgroup.run("calls", "110:1009")
+    old.kill()
+    killed = command(cgroup.path)  # has read, and is killed before anyone has taken it
+    killed.kill()
+    assert loaded() == pins(OLD, Settings().slot_bits)
+    cgroup.run("calls", "110:1009")
+    new = command(cgroup.path)
+    cgroup.run("calls", "110:1009")
+    assert new.read() == {cgroup.path: [3 * 1011, 3, 0]}
+    assert loaded() == pins(Settings().slot_bits)
+
+
+def test_what_appears_for_a_killed_reader_is_counted_for_it(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    """Another command changes the version meanwhile, and does not track the same."""
+    mine, others = cgroup.child("mine"), cgroup.child("others")
+    stays = mine.child("stays")  # reading waits for the first
+    killed = command(f"{mine.path}/*", slot_bits=OLD)
+    killed.read()
+    killed.kill()
+    early = mine.child("early")
+    early.run("calls", "110:1009")
+    other = command(others.path, keep=False)
+    assert other.read() == {others.path: [0, 0, 0]}
+    late = mine.child("late")
+    late.run("calls", "110:1009")
+    other.read()
+    successor = command(f"{mine.path}/*")
+    assert successor.read() == {
+        stays.path: [0, 0, 0],
+        early.path: [1011, 1, 0],
+        late.path: [1011, 1, 0],
+    }
+    assert loaded() == pins(Settings().slot_bits)
+
+
+def test_a_version_that_nobody_waits_for_goes(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    old = command(cgroup.path, keep=False, slot_bits=OLD)
+    old.end()
+    assert not PIN_ROOT.exists()
+    old = command(cgroup.path, keep=True, slot_bits=OLD)
+    old.kill()  # before anything was taken, so there is nothing to go on from
+    cgroup.run("calls", "110:1009")
+    new = command(cgroup.path, keep=True)
+    assert loaded() == pins(Settings().slot_bits)
+    assert new.read() == {cgroup.path: [0, 0, 0]}
