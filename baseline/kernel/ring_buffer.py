@@ -38,6 +38,7 @@ class RingBuffer:
         )
         self._poll = select.epoll()
         self._poll.register(table.descriptor, select.EPOLLIN)
+        (self._position,) = struct.unpack_from("<Q", self._consumer)
         if not read_on:
             self._write_position(self._produced())
 
@@ -47,18 +48,18 @@ class RingBuffer:
 
     def records(self) -> Iterator[bytes]:
         """Take the records that are there now."""
-        (position,) = struct.unpack_from("<Q", self._consumer)
+        # Root may have moved it, to have us skip records: only we know how far we are.
+        self._write_position(self._position)
         produced = self._produced()
-        while position < produced:
-            start = mmap.PAGESIZE + (position & self._mask)
+        while self._position < produced:
+            start = mmap.PAGESIZE + (self._position & self._mask)
             (length,) = struct.unpack_from("<I", self._producer, start)
             if length & _BUSY:
                 return  # its writer is not done; the next wait wakes up for it
             size = length & ~_DISCARDED
             content = start + _HEADER_SIZE
             record = None if length & _DISCARDED else self._producer[content : content + size]
-            position += (_HEADER_SIZE + size + 7) & ~7
-            self._write_position(position)
+            self._write_position(self._position + ((_HEADER_SIZE + size + 7) & ~7))
             if record is not None:
                 yield record
 
@@ -73,4 +74,5 @@ class RingBuffer:
         return int(position)
 
     def _write_position(self, position: int) -> None:
+        self._position = position
         struct.pack_into("<Q", self._consumer, 0, position)

@@ -42,6 +42,8 @@ class Tampering:
         pins = [*MAPS, *(LINK_PREFIX + name for name in collector.links)]
         self._pins = {name: _inode(collector.pin / name) for name in pins}
         self._control = collector.control.copy()
+        self._named: set[int] = set()  # cgroup ids, as in what follows
+        self._unnamed: set[int] = set()
         self._nurseries: set[int] = set()
         self._told: set[str] = set()
 
@@ -54,7 +56,7 @@ class Tampering:
             *self._changed_links(),
             *self._changed_pins(),
             *self._changed_control(),
-            *self._lost_cgroups(),
+            *self._changed_tracking(),
             *self._lost_nurseries(),
         ]
         for what in found:
@@ -106,9 +108,9 @@ class Tampering:
                 f"losses may be misnamed; {_START_AGAIN}"
             )
 
-    def _lost_cgroups(self) -> Iterable[str]:
-        """Cgroups that the kernel counts no longer, or for another group: put back."""
-        tracked = self._collector.maps["tracked"]
+    def _changed_tracking(self) -> Iterable[str]:
+        """Cgroups that are counted no longer, for another group or for nobody: put right."""
+        tracked, paths = self._collector.maps["tracked"], self._collector.maps["cgroup_paths"]
         held: dict[int, int] = {}
         for keys, groups in tracked.entries():
             held |= zip(
@@ -122,12 +124,32 @@ class Tampering:
             if held.get(its.cgroup) != group and _lives(its)
         ]
         for group, its in lost:
-            tracked.update(its.cgroup.to_bytes(8, "little"), group.to_bytes(4, "little"))
-        if lost:
+            tracked.update(_key(its.cgroup), group.to_bytes(4, "little"))
+        # A command names what it tracks at once, and the kernel before: whom nobody has named by
+        # the next check was put there to be counted apart, out of sight.
+        unnamed = {c for c in held.keys() - self._named if paths.lookup(_key(c)) is None}
+        hidden = unnamed & self._unnamed
+        for cgroup in hidden:
+            tracked.delete(_key(cgroup))
+        self._named = held.keys() - unnamed
+        self._unnamed = unnamed - hidden
+        if lost or hidden:
             self._collector.control["generation"] += 1  # running threads look their group up again
+        if lost:
             yield (
                 f"Somebody made the kernel let go of {_listed([its.path for _, its in lost])}: "
                 "counted again, what was done meanwhile may be missing"
+            )
+        if hidden:
+            yield (
+                f"Somebody had the kernel count cgroups for nobody ({_listed(map(str, hidden))}): "
+                "counted where they belong, what was done meanwhile is missing"
+            )
+        shared = len(held) - len(set(held.values()))
+        if self._once("shared", [str(shared)] * bool(shared)):
+            yield (
+                f"Somebody had the kernel count {shared} cgroups for the groups of others: "
+                f"workloads are mixed up; {_START_AGAIN}"
             )
 
     def _lost_nurseries(self) -> Iterable[str]:
@@ -140,15 +162,19 @@ class Tampering:
         watched = {
             cgroup
             for cgroup in parents
-            if int.from_bytes(nurseries.lookup(cgroup.to_bytes(8, "little")) or b"", "little") & 1
+            if int.from_bytes(nurseries.lookup(_key(cgroup)) or b"", "little") & 1
         }
-        lost = sorted(str(parents[c]) for c in self._nurseries - watched if c in parents)
+        lost = [str(parents[c]) for c in self._nurseries - watched if c in parents]
         self._nurseries = watched
         if lost:
             yield (
                 f"Somebody made the kernel blind to new cgroups in {_listed(lost)}: watched again, "
                 "those of the meantime are counted a little late"
             )
+
+
+def _key(cgroup: int) -> bytes:
+    return cgroup.to_bytes(8, "little")
 
 
 def _inode(path: Path) -> int | None:
@@ -164,6 +190,7 @@ def _lives(tracked: Tracked) -> bool:
     return False
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
+    names = sorted(names)
     more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
     return ", ".join(names[:_NAMED]) + more

@@ -1,7 +1,9 @@
 """Root takes the program apart while it counts: what is done to it is told."""
 
 import json
+import mmap
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +17,12 @@ from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.collector import loader_python
 from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, Settings, fingerprint
 from baseline.kernel.unloading import unload
+from baseline.syscalls import ngram_names
 from baseline.window import Window
 from baseline.workloads.cgroups import cgroup_id
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
+pytestmark = pytest.mark.kernel
+leaves_it_damaged = pytest.mark.usefixtures("unloaded")
 
 PIN = PIN_ROOT / fingerprint(Settings())
 KNOWN = known_run(["getppid"] * 1009)
@@ -81,6 +85,7 @@ def test_what_is_in_order_is_no_tampering(
     assert ngrams(watching.window(web))["execve",] == 7
 
 
+@leaves_it_damaged
 @pytest.mark.parametrize("name", ["slots", "tracked", "link_sys_enter", "link_connect4"])
 def test_a_pin_that_is_removed(watched: Watched, name: str) -> None:
     assert told(watched.watch) == []
@@ -92,6 +97,7 @@ def test_a_pin_that_is_removed(watched: Watched, name: str) -> None:
     assert ngrams(watched.window()) == KNOWN, "what is held open counts without its pin"
 
 
+@leaves_it_damaged
 def test_all_pins_that_are_removed_are_told_in_one_sentence(watched: Watched) -> None:
     unload()
     (what,) = told(watched.watch)
@@ -101,6 +107,7 @@ def test_all_pins_that_are_removed_are_told_in_one_sentence(watched: Watched) ->
     assert ngrams(watched.window()) == KNOWN
 
 
+@leaves_it_damaged
 def test_a_pin_that_is_replaced(watched: Watched) -> None:
     assert told(watched.watch) == []
     replaced = PIN / "ledgers"
@@ -111,6 +118,7 @@ def test_a_pin_that_is_replaced(watched: Watched) -> None:
     assert "(ledgers)" in told(watched.watch)[0]
 
 
+@leaves_it_damaged
 @pytest.mark.parametrize("by", ["pin", "id"])
 def test_a_hook_that_is_detached(watched: Watched, by: str) -> None:
     watched.python(SEND)
@@ -145,6 +153,7 @@ sys.exit(ctypes.CDLL(None).syscall(321, 29, ctypes.byref(update), ctypes.sizeof(
 """
 
 
+@leaves_it_damaged
 def test_a_program_that_is_exchanged(watched: Watched) -> None:
     assert told(watched.watch) == []
     package = Path(__file__).parents[2]
@@ -190,6 +199,35 @@ def test_a_cgroup_that_is_hidden_is_counted_again(watched: Watched, how: str) ->
     assert told(watched.watch) == [what]
 
 
+def test_a_cgroup_that_is_counted_for_nobody(watched: Watched) -> None:
+    child = watched.child("child")
+    assert told(watched.watch) == []
+    apart = ["key", *key_of(child), "value", *little(4095, 4)]
+    succeed(bpftool("map", "update", "pinned", PIN / "tracked", *apart))
+    run_known(child)
+    assert told(watched.watch) == [], "another command may be about to name it"
+    (what,) = told(watched.watch)
+    assert f"for nobody ({cgroup_id(child.folder)}): counted where they belong" in what
+    assert watched.window().ngrams.total == 0
+    run_known(child)
+    assert ngrams(watched.window()) == KNOWN
+    assert told(watched.watch) == [what]
+
+
+@leaves_it_damaged
+def test_a_cgroup_that_is_counted_for_another(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
+    noisy, quiet = cgroup.child("noisy"), cgroup.child("quiet")
+    watching = watch(noisy.path)
+    assert told(watching) == []
+    shown = succeed(
+        bpftool("-j", "map", "lookup", "pinned", PIN / "tracked", "key", *key_of(noisy))
+    )
+    among = ["key", *key_of(quiet), "value", *json.loads(shown)["value"]]
+    succeed(bpftool("map", "update", "pinned", PIN / "tracked", *among))
+    (what,) = told(watching)
+    assert what.startswith("Somebody had the kernel count 1 cgroups for the groups of others")
+
+
 def test_new_cgroups_that_the_kernel_is_made_blind_to(
     cgroup: Cgroup, watch: Callable[..., Watch]
 ) -> None:
@@ -218,6 +256,7 @@ def largest(table: BpfMap) -> bytes:
     return max(entries)[1][: table.key_size]
 
 
+@leaves_it_damaged
 @pytest.mark.parametrize("name", ["slots", "counters", "executions", "connections"])
 def test_a_count_that_is_changed_lets_the_ledger_not_add_up(watched: Watched, name: str) -> None:
     for _ in range(11):
@@ -235,6 +274,27 @@ def test_a_count_that_is_changed_lets_the_ledger_not_add_up(watched: Watched, na
     assert not all(window.ledger.adds_up for window in windows)
 
 
+@pytest.mark.parametrize("ahead", [1 << 12, 1 << 30])
+def test_first_sights_that_are_to_be_skipped(watched: Watched, ahead: int) -> None:
+    """The reader's place in the ring buffer lies in memory that root can write."""
+    watched.run("calls", "110:7")
+    watched.watch.read()
+    events = BpfMap.open(PIN / "events")
+    with mmap.mmap(events.descriptor, mmap.PAGESIZE, mmap.MAP_SHARED) as reader:
+        (place,) = struct.unpack_from("<Q", reader)
+        struct.pack_into("<Q", reader, 0, place + ahead)
+    events.close()
+    watched.watch.read()
+    watched.watch.sightings.clear()
+    watched.run("calls", "102:7")
+    window = watched.window()
+    new = {names for names in known_run(["getuid"] * 7) if "getuid" in names}
+    sighted = {s.item for s in watched.watch.sightings}
+    assert new <= {ngram_names(item) for item in sighted if isinstance(item, int)}
+    assert window.ledger.events.lost == 0
+
+
+@leaves_it_damaged
 def test_a_program_that_is_given_the_name_of_another(watched: Watched) -> None:
     innocent = watched.programs["enter"].with_name("innocent")
     shutil.copy(watched.programs["calls"], innocent)
@@ -255,6 +315,7 @@ def test_a_program_that_is_given_the_name_of_another(watched: Watched) -> None:
     assert started(watched.window()) == {str(innocent): 1, "forged name": 1}
 
 
+@leaves_it_damaged
 @pytest.mark.parametrize("field", ["generation", "image_seed"])
 def test_a_control_record_that_is_rewritten(
     cgroup: Cgroup, watch: Callable[..., Watch], field: str
