@@ -21,7 +21,7 @@ from baseline.errors import KernelError
 from baseline.kernel import layout
 from baseline.kernel.agents import Agent, setup_lock
 from baseline.kernel.bpf_syscall import BpfMap, get_object
-from baseline.kernel.position import forget_position
+from baseline.kernel.position import forget_position, is_position_kept
 from baseline.kernel.program import (
     BPFFS,
     CGROUP_HOOKS,
@@ -50,6 +50,8 @@ class Collector:
         globs: what this command tracks, for other commands to know.
         keep: leave the program loaded at the end.
         settings: table sizes; a program that is loaded already keeps its own.
+        reads_on: this command reads on where a killed one stopped; otherwise the program stays
+            loaded for the next that does.
 
     Attributes:
         maps: name -> open map.
@@ -66,11 +68,13 @@ class Collector:
         *,
         keep: bool = False,
         settings: Settings | None = None,
+        reads_on: bool = True,
     ) -> None:
         self._cgroup_mount = cgroup_mount
         self._settings = settings or Settings()
         self._pin = PIN_ROOT / fingerprint(self._settings)
         self._keep = keep
+        self._reads_on = reads_on
         self._agent = Agent(globs)
         self._links: list[int] = []
         self.maps: dict[str, BpfMap] = {}
@@ -91,7 +95,8 @@ class Collector:
     def __exit__(self, *_: object) -> None:
         with setup_lock():
             self._agent.leave()
-            if not Agent.others() and not self.kept:
+            is_left_to_another = not self._reads_on and is_position_kept()
+            if not Agent.others() and not self.kept and not is_left_to_another:
                 remove_pins()
         for descriptor in self._links:
             os.close(descriptor)

@@ -55,6 +55,11 @@ def load_position() -> Position | None:
     return Position(float(arrays.pop("time")), arrays)
 
 
+def is_position_kept() -> bool:
+    """Whether a reader of the first sights runs, or one that was killed has left how far it was."""
+    return _FILE.exists()
+
+
 def forget_position() -> None:
     """Let the next reader begin with its own start."""
     _FILE.unlink(missing_ok=True)

@@ -34,6 +34,8 @@ class KernelSource:
         keep: leave the program loaded at the end.
         say: told in a sentence about what a user should know meanwhile.
         settings: sizes of the kernel's tables.
+        first_sights: take them, and keep how far was read, as one command at a time can; without,
+            read the tables alone, and leave what a killed command will read on from.
 
     Raises:
         UsageError: a cgroup without wildcards does not exist.
@@ -48,6 +50,7 @@ class KernelSource:
         keep: bool = False,
         say: Callable[[str], None],
         settings: Settings | None = None,
+        first_sights: bool = True,
     ) -> None:
         for selector in selectors:
             if not selector.depth and not selector.existing():
@@ -59,11 +62,13 @@ class KernelSource:
         self._selectors = selectors
         self._interval = interval
         self._say = say
+        self._first_sights = first_sights
         self._collector = Collector(
             selectors[0].mount,
             ["/".join(s.parts) for s in selectors],
             keep=keep,
             settings=settings,
+            reads_on=first_sights,
         )
         self._stack = ExitStack()
 
@@ -72,17 +77,20 @@ class KernelSource:
             self._collector = stack.enter_context(self._collector)
             self._images = Images(self._collector.maps["images"])
             self._shortages = Shortages(self._collector.control, self._say)
-            self._tracker = Tracker(self._collector, self._selectors, self._say)
-            lock = EventsLock()
-            stack.callback(lock.close)
-            left = load_position() if lock.held else None
+            self._tracker = Tracker(
+                self._collector, self._selectors, self._say, reads_on=self._first_sights
+            )
+            lock = EventsLock() if self._first_sights else None
+            if lock:
+                stack.callback(lock.close)
+            left = load_position() if lock and lock.held else None
             self._tables = Tables(self._collector, left.arrays if left else None)
             self._events = None
-            if lock.held:
+            if lock and lock.held:
                 events = self._collector.maps["events"]
                 self._events = RingBuffer(events, read_on=left is not None)
                 stack.callback(self._events.close)
-            else:
+            elif lock:
                 self._say("Another command takes the first sights: here all comes with the windows")
             self._position_is_kept = True
             self._gap: list[Window] = []

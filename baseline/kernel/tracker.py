@@ -17,6 +17,7 @@ import numpy as np
 from baseline.kernel import layout
 from baseline.kernel.agents import Agent
 from baseline.kernel.collector import Collector
+from baseline.kernel.position import is_position_kept
 from baseline.kernel.seeding import seed
 from baseline.workloads.cgroups import CgroupSelector, cgroup_id, first_match
 from baseline.workloads.naming import workload_name
@@ -45,6 +46,8 @@ class Tracker:
         collector: the loaded program.
         selectors: what to track.
         say: told in a sentence about what appears, ends, or cannot be tracked.
+        reads_on: this command reads on where a killed one stopped, if there is any; otherwise what
+            that one counted stays tracked for the next that does.
 
     Attributes:
         groups: group number -> its cgroup, ended ones too until forgotten.
@@ -55,7 +58,10 @@ class Tracker:
         collector: Collector,
         selectors: Sequence[CgroupSelector],
         say: Callable[[str], None],
+        *,
+        reads_on: bool = True,
     ) -> None:
+        self._reads_on = reads_on
         self._maps = collector.maps
         self._collector = collector
         self._selectors = selectors
@@ -89,7 +95,7 @@ class Tracker:
     def forget(self, groups: list[int]) -> None:
         """Stop reporting ended groups, after their last counts have been read."""
         # Another command may not have noticed it yet: then the last one to end takes it away.
-        shared = bool(groups and Agent.others())
+        shared = bool(groups and (Agent.others() or self._is_left_to_another()))
         for group in groups:
             tracked = self.groups.pop(group)
             if not shared:
@@ -171,10 +177,14 @@ class Tracker:
                     continue  # another command is about to name it
                 path = os.fsdecode(record.split(b"\0")[0]).lstrip("/")
                 self._adopt(key, group.to_bytes(4, "little"), path)
-                if group not in self.groups and not _wanted_by_another(self._mount, path):
+                wanted = self._is_left_to_another() or _wanted_by_another(self._mount, path)
+                if group not in self.groups and not wanted:
                     self._maps["tracked"].delete(key)
                     self._maps["cgroup_paths"].delete(key)
                     self._renew()
+
+    def _is_left_to_another(self) -> bool:
+        return not self._reads_on and is_position_kept()
 
     def _adopt(self, key: bytes, group: bytes, path: str) -> None:
         cgroup = int.from_bytes(key, "little")
