@@ -16,9 +16,10 @@ ALLOWED = {
     "recordings": set(),
     "model": set(),
     "alerts": {"model"},
+    "live": {"model", "alerts"},
     "report": {"model", "recordings"},
     "demo": {"workloads"},
-    "cli": {"workloads", "kernel", "recordings", "model", "alerts", "report", "demo"},
+    "cli": {"workloads", "kernel", "recordings", "model", "alerts", "live", "report", "demo"},
 }
 
 

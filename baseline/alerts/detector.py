@@ -72,6 +72,8 @@ class Detector:
     Attributes:
         windows, alerts, folded: how many there have been.
         judged: windows of workloads that have a model.
+        latest: score of the window observed last, with what was reported before; ``None`` where
+            there is no model of it.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Detector:
         self.judged = 0
         self.alerts = 0
         self.folded = 0
+        self.latest: Score | None = None
         self._watched = {name: _Watched(model) for name, model in models.items()}
         self._repeat_after = round(repeat_after * 1e9)
         self._lasts_for = round(min(repeat_after, LASTS_FOR) * 1e9)
@@ -96,6 +99,7 @@ class Detector:
         if isinstance(observation, Sighting):
             return self._observe_sighting(observation, watched) if watched else None
         self.windows += 1
+        self.latest = None
         if watched:
             self.judged += 1
             return self._observe_window(observation, watched)
@@ -129,7 +133,7 @@ class Detector:
             watched.waiting.pop((window.replica, signal), None)
         shift = watched.shifts.pop(window.replica, None) or LastingShift()
         _remember(watched.shifts, window.replica, shift)
-        score = watched.model.score(window)
+        score = self.latest = watched.model.score(window)
         repeated = self._repeated(watched, window)
         if repeated:
             was_anomaly = score.is_anomaly

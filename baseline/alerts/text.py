@@ -40,12 +40,13 @@ class TextSink:
             OSError: the stream cannot be written to.
         """
         with self._console.capture() as rendered:
-            self._console.print(_render(alert))
+            self._console.print(renderable(alert))
         lines = rendered.get().splitlines()
         print(*(line.rstrip() for line in lines), sep="\n", file=self._stream, flush=True)
 
 
-def _render(alert: Alert) -> RenderableType:
+def renderable(alert: Alert) -> RenderableType:
+    """One alert, for a console without markup."""
     score = alert.score
     rule = Rule(
         Text.assemble(

@@ -25,6 +25,7 @@ from baseline.printable import printable
 COMMANDS = {
     "learn": "Learn what each workload normally does.",
     "watch": "Tell what deviates from what was learned.",
+    "top": "Show what workloads do, live.",
     "record": "Record what workloads do.",
     "export": "Write a recording or models as tidy Parquet.",
     "inspect": "Show what a model knows.",

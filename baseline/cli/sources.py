@@ -160,7 +160,11 @@ def _check(source: SourceOptions, replay: bool) -> None:
 
 @contextmanager
 def open_source(
-    options: SourceOptions, stop: StopSignals, say: Callable[[str], None]
+    options: SourceOptions,
+    stop: StopSignals,
+    say: Callable[[str], None],
+    *,
+    first_sights: bool = True,
 ) -> Iterator[Source]:
     """Open what the options name, and close it at the end.
 
@@ -168,6 +172,7 @@ def open_source(
         options: what the user chose.
         stop: brings the observations to an end.
         say: told what the user should know, such as what is being waited for.
+        first_sights: take those of the kernel, as one command at a time can.
 
     Raises:
         BaselineError: a recording is damaged, or the kernel cannot be watched.
@@ -176,7 +181,11 @@ def open_source(
         mount = cgroup2_mount()
         selectors = [CgroupSelector.parse(text, mount) for text in options.cgroups]
         with KernelSource(
-            selectors, interval=options.interval, keep=options.keep, say=say
+            selectors,
+            interval=options.interval,
+            keep=options.keep,
+            say=say,
+            first_sights=first_sights,
         ) as kernel:
             observations = kernel.observations(options.duration, stop)
             yield Source(ARCHITECTURE, options.interval, observations)

@@ -3,7 +3,7 @@
 import signal
 import time
 from types import FrameType, TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 LONGEST_WAIT = 0.1
 """Seconds after which a request is noticed at the latest."""
@@ -15,6 +15,9 @@ class StopSignals:
     Work that can end early asks ``stop()`` between its steps.  A second Ctrl-C interrupts after
     all, for those who cannot wait.
     """
+
+    signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM)
+    """What asks for the end."""
 
     def __init__(self) -> None:
         self._requested = False
@@ -30,10 +33,7 @@ class StopSignals:
             time.sleep(min(left, LONGEST_WAIT))
 
     def __enter__(self) -> Self:
-        self._before = {
-            number: signal.signal(number, self._request)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._before = {number: signal.signal(number, self._request) for number in self.signals}
         return self
 
     def __exit__(

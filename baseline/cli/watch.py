@@ -84,7 +84,7 @@ def command(
     recordings needs no rights at all.
     """
     learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
-    _say_what_is_supported(learned, budget)
+    say_what_is_supported(learned, budget)
     detector = Detector(learned)
     sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
@@ -95,7 +95,7 @@ def command(
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)
-        _say_what_length_hides(learned, opened.interval)
+        say_what_length_hides(learned, opened.interval, say)
         for observation in opened.observations:
             alert = detector.observe(observation)
             if alert:
@@ -121,7 +121,7 @@ def command(
         context.exit(ANOMALIES_FOUND)
 
 
-def _say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:
+def say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:
     """Tell which models would need more learning to keep the budget."""
     supported = [
         f"{name} {model.supported_budget}"
@@ -136,7 +136,9 @@ def _say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget)
         )
 
 
-def _say_what_length_hides(learned: Mapping[str, WorkloadModel], interval: float) -> None:
+def say_what_length_hides(
+    learned: Mapping[str, WorkloadModel], interval: float, say: Callable[[str], None]
+) -> None:
     """Tell which models were calibrated on windows of quite another length."""
     for name, model in sorted(learned.items()):
         length = model.training.window_seconds
