@@ -1,0 +1,130 @@
+"""``baseline top`` on the real kernel, beside a command that takes the first sights."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from on_terminal import RIGHT, OnTerminal
+from running import BASELINE, ENVIRONMENT, run
+
+from baseline.kernel.collector import pinned_versions
+from baseline.workloads.cgroups import cgroup2_mount
+
+pytestmark = pytest.mark.kernel
+
+# Joins a cgroup, does the same over and over, and starts a shell for each line on stdin.
+SERVICE = """
+import os, subprocess, sys, threading, time
+open(sys.argv[1], "w").write(str(os.getpid()))
+print("running", flush=True)
+def calls():
+    while True:
+        os.getppid()
+        time.sleep(0.001)
+threading.Thread(target=calls, daemon=True).start()
+for line in sys.stdin:
+    subprocess.run(["/bin/sh", "-c", ":"])
+    print("started", flush=True)
+"""
+
+
+@pytest.fixture
+def service() -> Iterator[subprocess.Popen[str]]:
+    """A service in the only cgroup below ``top-test-PID``."""
+    folder = cgroup2_mount() / f"top-test-{os.getpid()}" / "service"
+    folder.mkdir(parents=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVICE, folder / "cgroup.procs"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "running\n"
+    yield process
+    process.kill()
+    process.communicate()
+    while "populated 1" in (folder / "cgroup.events").read_text():
+        pass
+    folder.rmdir()
+    folder.parent.rmdir()
+
+
+def start_shell(service: subprocess.Popen[str]) -> None:
+    assert service.stdin
+    assert service.stdout
+    service.stdin.write("\n")
+    service.stdin.flush()
+    assert service.stdout.readline() == "started\n"
+
+
+def test_a_service_and_its_shell_are_seen(service: subprocess.Popen[str]) -> None:
+    cgroup = ("--cgroup", f"svc=top-test-{os.getpid()}/*", "--interval", "200ms")
+    with OnTerminal.top(*cgroup) as top:
+        lines = top.until_shown("> svc")
+        assert lines[0].startswith("baseline top  ")
+        assert lines[0].endswith("nothing lost")
+        top.until(lambda: float(top.lines[3].split()[2].replace(",", "")) > 0)
+        assert top.lines[3].split()[4] == "0"  # programs
+
+        start_shell(service)
+        top.until(lambda: top.lines[3].split()[4] != "0")
+        top.press(RIGHT)
+        top.until_shown(os.path.realpath("/bin/sh"))
+        assert any("there is no model" in line for line in top.lines)
+        assert pinned_versions()
+        top.press("q")
+        assert top.until_ended() == 0
+    assert not pinned_versions()
+
+
+def test_it_leaves_the_first_sights_to_others(
+    service: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert service.poll() is None
+    cgroup = ("--cgroup", f"svc=top-test-{os.getpid()}/*", "--interval", "200ms")
+    with OnTerminal.top(*cgroup) as top:
+        top.until_shown("> svc")
+        record = run("record", *cgroup, "--duration", "1s", "--out", tmp_path / "first")
+        assert record.returncode == 0
+        assert "first sights" not in record.stderr
+        # Asked for by two, the second is told so: what was looked for above would have been said.
+        reader = subprocess.Popen(
+            [BASELINE, "record", *cgroup, "--out", tmp_path / "reader"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        assert reader.stderr
+        assert reader.stderr.readline().startswith("Counting ")
+        record = run("record", *cgroup, "--duration", "1s", "--out", tmp_path / "second")
+        assert "Another command takes the first sights" in record.stderr
+        reader.send_signal(signal.SIGINT)
+        reader.communicate()
+        assert reader.returncode == 0
+        top.press("q")
+        assert top.until_ended() == 0
+    assert not pinned_versions()
+
+
+def test_one_table_of_what_runs(service: subprocess.Popen[str]) -> None:
+    assert service.poll() is None
+    done = run("top", "--cgroup", f"top-test-{os.getpid()}/*", "--once")
+    assert done.returncode == 0
+    title, _, row = done.stdout.splitlines()
+    name, calls, *_, programs, peers, replicas, lost = row.split()
+    assert name == f"top-test-{os.getpid()}/service"
+    assert int(calls.replace(",", "")) > 0
+    assert (programs, peers, replicas, lost) == ("0", "0", "1", "0")
+    assert title.endswith(f"1 workload, {calls} calls/s, nothing lost")
+    tables = run(
+        *("top", "--cgroup", f"top-test-{os.getpid()}/*"),
+        *("--interval", "200ms", "--duration", "1s"),
+    ).stdout.split("\n\n")
+    assert len(tables) > 1
+    assert all(table.startswith("baseline top  ") for table in tables)
+    assert not pinned_versions()
