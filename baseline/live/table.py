@@ -71,9 +71,7 @@ class LiveTable:
         if is_judged and rest >= _LEAST_HEADLINE:
             columns.append(_Column("latest alert", rest, _headline, is_number=False))
             room = needed
-        name = _Column(
-            "workload", max(room, _LEAST_NAME), lambda row: Text(row.workload), is_number=False
-        )
+        name = _Column("workload", max(room, _LEAST_NAME), _name, is_number=False)
         self._columns = [name, *columns]
 
     def head(self) -> Text:
@@ -140,6 +138,10 @@ def _new_column(title: str, width: int, signal: Signal) -> _Column:
     return _Column(title, width, cell)
 
 
+def _name(row: Row) -> Text:
+    return Text(printable(row.workload))  # at once: Text leaves out what it takes for control
+
+
 def _bits(row: Row) -> Text:
     return Text(_in_bits(row.bits))
 
@@ -170,4 +172,5 @@ def _alerts(row: Row) -> Text:
 
 
 def _headline(row: Row) -> Text:
-    return Text(row.latest[0].headline if row.latest else "", "red" if row.is_alerting else "")
+    headline = printable(row.latest[0].headline) if row.latest else ""
+    return Text(headline, "red" if row.is_alerting else "")
