@@ -10,7 +10,6 @@ from requirements import require_kernel
 from victim import WORKLOAD, Service, Site, Victim
 from watching import Cgroup, Watch
 
-from baseline.kernel.position import forget_position
 from baseline.kernel.program import Settings
 from baseline.kernel.unloading import unload
 from baseline.model.budget import Budget
@@ -38,7 +37,6 @@ def model(site: Site, programs: dict[str, Path]) -> WorkloadModel:
     require_kernel()
     cgroup = Cgroup(f"baseline-test-{os.getpid()}-learned", programs)
     cgroup.folder.mkdir()
-    forget_position()
     watch = Watch(f"{WORKLOAD}={cgroup.path}", settings=Settings(), interval=1.0)
     windows: list[Window] = []
     with watch.source:
