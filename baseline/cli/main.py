@@ -121,6 +121,8 @@ def main() -> None:
 
 def run() -> NoReturn:
     """Entry point of the ``baseline`` program."""
+    # Whatever we write tells what runs here: for our user's eyes only.
+    os.umask(0o077)
     # A stream that was closed before we began is one that nobody reads.
     nobody = Path(os.devnull)
     sys.stdout = sys.stdout or nobody.open("w")
