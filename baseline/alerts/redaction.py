@@ -15,7 +15,6 @@ table, detect-secrets 1.5 names the shapes alone, and neither ``mysql -pX``, ``c
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 
 from baseline.alerts.secret_shapes import REDACTED, is_secret, redact_shapes
 
@@ -144,4 +143,4 @@ def _redact_user(value: str) -> str:
 
 
 def _name(word: str) -> str:
-    return PurePosixPath(word[-_LONGEST_NAME:]).name
+    return re.split("[/:]", word[-_LONGEST_NAME:])[-1]

@@ -112,7 +112,7 @@ _CONTEXTS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
 _TOKENS = (
     r"-----BEGIN[A-Z ]*PRIVATE KEY.*?(?:-----END[A-Z ]*PRIVATE KEY(?:-----)?|$)",
     rf"{_AT_WORD}A(?:KIA|SIA|BIA|CCA)[0-9A-Z]{{6,}}",  # AWS
-    rf"{_AT_WORD}(?:gh[pousr]_|github_pat_)\w{{6,}}",  # GitHub
+    rf"{_AT_WORD}(?:gh[pousr]_\w{{6,}}|github_pat_\w+)",  # GitHub
     rf"{_AT_WORD}gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt)-[\w.-]{{6,}}",  # GitLab
     rf"{_AT_WORD}x(?:ox[a-z]|app)-[\w.-]{{6,}}",  # Slack
     rf"{_AT_WORD}(?:AIza|ya29\.|GOCSPX-)[\w-]{{6,}}",  # Google
