@@ -1,21 +1,21 @@
 """Alerts as JSON lines for machines: one object a line, see :meth:`Alert.to_dict`."""
 
 import json
-from typing import TextIO
+from collections.abc import Callable
 
 from baseline.alerts.alert import Alert
 
 
 class JsonLinesSink:
-    """Writes each alert to a stream as one line of JSON, in ASCII, and flushes it."""
+    """Gives each alert as one line of JSON, in ASCII.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Args:
+        put: takes the line, with its end.
+    """
+
+    def __init__(self, put: Callable[[str], object]) -> None:
+        self._put = put
 
     def write(self, alert: Alert) -> None:
-        """Write one alert.
-
-        Raises:
-            OSError: the stream cannot be written to.
-        """
-        print(json.dumps(alert.to_dict()), file=self._stream, flush=True)
+        """Give one alert."""
+        self._put(f"{json.dumps(alert.to_dict())}\n")

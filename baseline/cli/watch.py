@@ -1,18 +1,16 @@
 """``baseline watch``: windows to alerts."""
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
 
 import click
 
 from baseline.alerts.detector import Detector
-from baseline.alerts.json_lines import JsonLinesSink
-from baseline.alerts.text import TextSink
+from baseline.cli.alert_outputs import FORMATS, AlertOutputs
 from baseline.cli.budget import budget_option
 from baseline.cli.ledgers import LossReport
-from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
@@ -21,15 +19,13 @@ from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
+from baseline.workloads.naming import container_of
 
 ANOMALIES_FOUND = 3
 
 _NAMED = 3
 
-_SINKS: dict[str, Callable[[TextIO], TextSink | JsonLinesSink]] = {
-    "text": TextSink,
-    "json": JsonLinesSink,
-}
+_CONTAINERS_REMEMBERED = 4096
 
 
 @click.command(
@@ -58,10 +54,17 @@ Check a recording in CI:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(list(_SINKS)),
+    type=click.Choice(FORMATS),
     default="text",
     show_default=True,
     help="Alerts as text for people, or as JSON lines.",
+)
+@click.option(
+    "--alerts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append alerts to this file, too, as JSON lines, each on disk before the next. It may be "
+    "rotated.",
 )
 @click.option(
     "--fail-on",
@@ -76,31 +79,36 @@ def command(
     models: Path,
     budget: Budget,
     form: str,
+    alerts: Path | None,
     fail_on: str | None,
 ) -> None:
     """Tell what workloads do that deviates from what was learned, and why.
 
-    Alerts go to stdout, one for each thing that happened; everything else to stderr. Replaying
-    recordings needs no rights at all.
+    Alerts go to stdout, one for each thing that happened; everything else to stderr. Whoever
+    reads them slowly, or not at all, does not hold up the counting: alerts wait in memory, a full
+    disk is tried again, and what could not be delivered is counted. Secrets in command lines and
+    names are redacted. Replaying recordings needs no rights at all.
     """
     learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
     _say_what_is_supported(learned, budget)
     detector = Detector(learned)
-    sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
+    # Asked at the first sight of each replica: its manager forgets a container that has ended.
+    find_container = lru_cache(_CONTAINERS_REMEMBERED)(container_of)
     with (
         StopSignals() as stop,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
+        AlertOutputs(form, alerts, progress, say) as outputs,
         open_source(source, stop, say) as opened,
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)
         _say_what_length_hides(learned, opened.interval)
         for observation in opened.observations:
+            container = find_container(observation.replica)
             alert = detector.observe(observation)
             if alert:
-                with progress.hidden(), writing_to_stdout():
-                    sink.write(alert)
+                outputs.write(replace(alert, container=container))
             if isinstance(observation, Window):
                 losses.add(observation)
                 progress.advance(f", {counted(detector.alerts, 'alert')}")
@@ -119,6 +127,7 @@ def command(
     )
     if fail_on and detector.alerts:
         context.exit(ANOMALIES_FOUND)
+    outputs.require_delivered()
 
 
 def _say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:

@@ -120,6 +120,32 @@ def test_a_shell_of_a_learned_service_is_named_at_once(
     assert "nothing lost" in talk
 
 
+def test_alerts_go_on_after_the_reader_of_stdout_has_left(
+    group: str, service: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
+    run("learn", *cgroup, "--duration", "3s", "--out", tmp_path / "models")
+    file = tmp_path / "alerts.jsonl"
+    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file)
+    assert watch.stdout
+    watch.stdout.close()
+    assert watch.stderr
+    while not watch.stderr.readline().startswith("Reading on "):
+        assert watch.poll() is None
+    assert service.stdin
+    service.stdin.write("\n")
+    service.stdin.flush()
+    while "never seen in learning" not in file.read_text():
+        assert watch.poll() is None
+    watch.send_signal(signal.SIGINT)
+    talk = watch.stderr.read()
+    assert watch.wait() == 1
+    assert talk.count("Nobody reads standard output any more: ") == 1
+    assert "nothing lost" in talk
+    alerts = list(map(json.loads, file.read_text().splitlines()))
+    assert f"Error: Not delivered: {len(alerts)} alert" in talk
+
+
 @pytest.mark.usefixtures("service")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_recording_with_everything_written(
