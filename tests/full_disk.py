@@ -48,6 +48,17 @@ class SmallDisk:
         """Mount it anew with ``ro`` or ``rw``."""
         subprocess.run(["mount", "-o", f"remount,{option}", self.folder], check=True)
 
+    @contextmanager
+    def read_only_below(self, name: str) -> Iterator[None]:
+        """A folder on it refuses to be written while the context lasts, whatever is open."""
+        place = self.folder / name
+        subprocess.run(["mount", "--bind", place, place], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", place], check=True)
+
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:

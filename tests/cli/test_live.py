@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from full_disk import small_disk
 from running import BASELINE, ENVIRONMENT, run
 
+from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.recordings import Recording
 from baseline.workloads.cgroups import cgroup2_mount
 
@@ -162,6 +166,72 @@ def test_a_signal_ends_a_recording_with_everything_written(
     _, talk = end(record, number)
     assert talk.startswith(f"Wrote {tmp_path / 'out'}: ")
     assert Recording(tmp_path / "out").window_count > 0
+
+
+@pytest.mark.usefixtures("service")
+def test_a_recording_goes_on_over_a_full_disk(group: str, tmp_path: Path) -> None:
+    with small_disk(tmp_path, 8 << 20) as disk:
+        out = disk.folder / "out"
+        record = start("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
+        while not out.exists():  # it comes with the first window
+            assert record.poll() is None
+        disk.fill()
+        assert record.stderr
+        lines = iter(record.stderr.readline, "")
+        said = next(line for line in lines if "cannot be written" in line)
+        assert said.startswith(str(out))
+        assert said.endswith("What is seen waits in memory, and it is tried again.\n")
+        disk.free()
+        assert next(lines) == f"{out} is written again, with all that waited.\n"
+        _, talk = end(record, signal.SIGINT)
+        assert "nothing lost" in talk
+        windows = list(Recording(out).windows())
+        assert all(window.ledger.adds_up for window in windows)
+        # Without a gap: what is not in one window is in the next.
+        for before, after in pairwise(windows):
+            assert abs(after.start - before.end) < 10**9
+
+
+@pytest.mark.usefixtures("service")
+def test_what_a_recording_lacks_at_the_end_is_an_error(group: str, tmp_path: Path) -> None:
+    with small_disk(tmp_path, 8 << 20) as disk:
+        out = disk.folder / "out"
+        record = start("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
+        while not out.exists():
+            assert record.poll() is None
+        disk.fill()
+        record.send_signal(signal.SIGINT)
+        _, talk = record.communicate()
+        assert record.returncode == 1
+        assert re.search(
+            r"Error: .*No space left on device; \d+ windows? of .*/out could not be written\. "
+            r"Free some space there or choose another disk\.\n$",
+            talk,
+        )
+        assert Recording(out).window_count == 0
+
+
+@pytest.mark.usefixtures("service")
+def test_a_recording_is_continued(group: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cgroup = ("--cgroup", f"{group}/*", "--duration", "300ms")
+    counts = []
+    for _ in range(2):
+        done = run("record", *cgroup, "--interval", "100ms", "--append", "--out", out)
+        assert done.returncode == 0, done.stderr
+        counts.append(Recording(out).window_count)
+    assert counts[0] < counts[1]
+    for path in (out, *out.rglob("*"), *RUN_DIRECTORY.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+    other = run("record", *cgroup, "--interval", "200ms", "--append", "--out", out)
+    assert other.returncode == 2
+    assert other.stderr.splitlines()[-1] == (
+        f"Error: {out} has the interval 0.1 and cannot be continued with 0.2. "
+        "Use the same --interval, or record to another folder."
+    )
+    assert Recording(out).window_count == counts[1]
+    both = run("record", *cgroup, "--append", "--force", "--out", out)
+    assert (both.returncode, "--append and --force exclude" in both.stderr) == (2, True)
 
 
 def test_a_glob_that_matches_nothing_yet_is_waited_for(group: str, tmp_path: Path) -> None:
