@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from full_disk import small_disk
+from requirements import require_tools
 from running import BASELINE, ENVIRONMENT, run
 
 from baseline.kernel.agents import RUN_DIRECTORY
@@ -71,13 +73,13 @@ def service(
     folder.rmdir()
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [BASELINE, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | environment,
     )
 
 
@@ -232,6 +234,45 @@ def test_a_recording_is_continued(group: str, tmp_path: Path) -> None:
     assert Recording(out).window_count == counts[1]
     both = run("record", *cgroup, "--append", "--force", "--out", out)
     assert (both.returncode, "--append and --force exclude" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_set_loses_nothing(
+    group: str, service: subprocess.Popen[str], tmp_path: Path, days: int
+) -> None:
+    require_tools("gcc")
+    library, clock = tmp_path / "set_clock.so", tmp_path / "clock"
+    source = Path(__file__).with_name("set_clock.c")
+    subprocess.run(["gcc", "-Wall", "-shared", "-fPIC", "-o", library, source], check=True)
+    clock.write_text("0")
+    faked = {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(clock)}
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
+    out, file = tmp_path / "out", tmp_path / "alerts.jsonl"
+    run("learn", *cgroup, "--duration", "3s", "--out", tmp_path / "models")
+    record = start("record", *cgroup, "--out", out, **faked)
+    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file, **faked)
+    for command in (record, watch):
+        assert command.stderr
+        while not command.stderr.readline().startswith("Counting "):
+            assert command.poll() is None
+    while not out.exists():
+        assert record.poll() is None
+    before = time.time()
+    clock.write_text(str(days * 86_400))
+    time.sleep(1)  # so that windows end after that, too
+    assert service.stdin
+    service.stdin.write("\n")
+    service.stdin.flush()
+    while "never seen in learning" not in file.read_text():
+        assert watch.poll() is None
+    for command in (record, watch):
+        _, talk = end(command, signal.SIGINT)
+        assert "nothing lost" in talk
+    windows = list(Recording(out).windows())
+    assert all(window.ledger.adds_up for window in windows)
+    assert windows[0].end < before * 1e9 < windows[0].end + 60 * 10**9
+    assert round((windows[-1].end - windows[0].end) / 86_400e9) == days
+    assert all(window.observed < 60 * 10**9 for window in windows)
 
 
 def test_a_glob_that_matches_nothing_yet_is_waited_for(group: str, tmp_path: Path) -> None:
