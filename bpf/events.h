@@ -35,19 +35,19 @@ INLINE void read_arguments(struct event *event)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	struct mm_struct *memory = task->mm;
-	u64 start = 0, end = 0, length;
+	u64 start, end, length;
 
 	if (!memory)
 		return;
-	READ(start, memory->arg_start);
-	READ(end, memory->arg_end);
+	start = memory->arg_start;
+	end = memory->arg_end;
 	length = end - start;
 	if (end <= start || length > MAX_ARGUMENTS)
 		return;
 	event->arguments_length = length;
 	if (length > ARGUMENTS_SIZE)
 		length = ARGUMENTS_SIZE;
-	if (bpf_probe_read_user(event->arguments, length, (void *)start))
+	if (read_user(event->arguments, length, (void *)start))
 		event->arguments_length = 0;
 }
 

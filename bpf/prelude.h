@@ -11,6 +11,10 @@
 #define READ(destination, member) \
 	(bpf_probe_read_kernel(&(destination), sizeof(destination), &(member)) == 0)
 
+/* BCC puts bpf_probe_read in the place of bpf_probe_read_user where it may not read /proc/kallsyms,
+ * and not every program may use that. */
+static long (*read_user)(void *destination, u32 size, const void *source) = (void *)112;
+
 #define ADD(counter, n) __sync_fetch_and_add(&(counter), n)
 
 /* The compiler must not move a write across this. */

@@ -4,11 +4,13 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from baseline.alerts.redacted import redacted_evidence, redacted_item, redacted_process
+from baseline.container import Container
 from baseline.model.score import Call, Evidence, Item, Score, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import ngram_names, symbol_name
@@ -55,6 +57,9 @@ def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> E
 class Alert:
     """A deviation from what was learned that reached the threshold.
 
+    It holds no secrets: whatever the workload named is redacted when the alert is made, so that
+    nobody who writes it has to think of that.
+
     Attributes:
         workload, replica: as in :class:`baseline.window.Window`.
         architecture: whose system-call numbers the n-grams hold.
@@ -71,6 +76,7 @@ class Alert:
             an earlier alert told of them.
         folded: windows since the workload's last alert that were anomalous by nothing but what
             that alert, or an earlier one, had told.
+        container: where it happened; ``None`` where the replica's cgroup is none of a container.
     """
 
     workload: str
@@ -86,6 +92,17 @@ class Alert:
     process: Process | None
     already_reported: int = 0
     folded: int = 0
+    container: Container | None = None
+
+    def __post_init__(self) -> None:
+        """Redact."""
+        evidence = tuple(map(redacted_evidence, self.score.evidence))
+        for name, value in (
+            ("score", replace(self.score, evidence=evidence)),
+            ("unseen", frozenset(map(redacted_item, self.unseen))),
+            ("process", self.process and redacted_process(self.process)),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def id(self) -> str:
@@ -159,7 +176,11 @@ class Alert:
         p_value              the same as a probability for a window
         once_in_seconds      seconds of normal time in which it comes once
         by_signal            signal -> surprise on its own scale, in bits
-        process              ``pid``, ``tid``, ``comm``, ``lineage``; or null
+        container            ``id`` (twelve digits), ``name`` (or null); or null
+        process              ``pid``, ``tid``, ``comm``, ``executable`` (a path, or null),
+                             ``arguments``, ``arguments_cut`` (there were more),
+                             ``arguments_source`` (``process memory``: the process can change
+                             them; null where they could not be read), ``lineage``; or null
         evidence             heaviest first: ``signal``, ``description``, ``count``, ``bits``,
                              ``unseen`` (in learning), ``first_seen``, ``last_seen`` (there; or
                              null), ``without`` (``bits`` of the alert if it had not occurred; null
@@ -173,7 +194,7 @@ class Alert:
 
         An ``item`` is ``{syscalls, packed}``, ``{lineage, uid}``, ``{direction, protocol, peer,
         port}`` or ``{syscall}``; a lineage is a list of ``{path, script, unlinked}``, oldest
-        ancestor first.
+        ancestor first.  Secrets are ``[redacted]``.
         """
         unseen = Counter(map(signal_of, self.unseen))
         return {
@@ -191,13 +212,9 @@ class Alert:
             "p_value": float(f"{self.score.p_value:.3g}"),
             "once_in_seconds": float(f"{self.once_in:.3g}"),
             "by_signal": {s.value: round(bits, 2) for s, bits in self.score.by_signal.items()},
-            "process": self.process
-            and {
-                "pid": self.process.pid,
-                "tid": self.process.tid,
-                "comm": self.process.comm,
-                "lineage": _lineage(self.process.lineage),
-            },
+            "container": self.container
+            and {"id": self.container.short_id, "name": self.container.name or None},
+            "process": self.process and _process(self.process),
             "evidence": [
                 {
                     "signal": e.signal.value,
@@ -240,6 +257,19 @@ def iso_time(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 10**9)
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 10**6:03d}Z"
+
+
+def _process(process: Process) -> dict[str, object]:
+    return {
+        "pid": process.pid,
+        "tid": process.tid,
+        "comm": process.comm,
+        "executable": process.lineage[-1].path if process.lineage else None,
+        "arguments": list(process.arguments),
+        "arguments_cut": process.arguments_cut,
+        "arguments_source": "process memory" if process.arguments else None,
+        "lineage": _lineage(process.lineage),
+    }
 
 
 def _lineage(images: Iterable[Image]) -> list[dict[str, object]]:

@@ -5,7 +5,7 @@ What somebody did to the counting itself is a line of its own kind: ``time``, ``
 """
 
 import json
-from typing import TextIO
+from collections.abc import Callable
 
 from baseline.alerts.alert import Alert, iso_time
 from baseline.interference import Interference
@@ -15,28 +15,24 @@ TAMPERING = "tampering"
 
 
 class JsonLinesSink:
-    """Writes each alert to a stream as one line of JSON, in ASCII, and flushes it."""
+    """Gives each alert as one line of JSON, in ASCII.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Args:
+        put: takes the line, with its end.
+    """
+
+    def __init__(self, put: Callable[[str], object]) -> None:
+        self._put = put
 
     def write(self, alert: Alert) -> None:
-        """Write one alert.
-
-        Raises:
-            OSError: the stream cannot be written to.
-        """
-        print(json.dumps(alert.to_dict()), file=self._stream, flush=True)
+        """Give one alert."""
+        self._put(f"{json.dumps(alert.to_dict())}\n")
 
     def write_interference(self, interference: Interference) -> None:
-        """Write that the counting was interfered with.
-
-        Raises:
-            OSError: the stream cannot be written to.
-        """
+        """Tell that the counting was interfered with."""
         line = {
             "time": iso_time(interference.time),
             "headline": interference.what,
             "test": TAMPERING,
         }
-        print(json.dumps(line), file=self._stream, flush=True)
+        self._put(f"{json.dumps(line)}\n")

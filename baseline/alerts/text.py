@@ -1,8 +1,10 @@
 """Alerts as text for people, 80 columns wide."""
 
+import io
 import math
+import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -14,9 +16,13 @@ from baseline.alerts.alert import Alert, RaisedBy, iso_time
 from baseline.interference import Interference
 from baseline.model.score import LEAST_P_VALUE, Evidence
 from baseline.printable import printable
+from baseline.sighting import Process
 from baseline.window import Image
 
 EVIDENCE_SHOWN = 5
+
+COMMAND_SHOWN = 160
+"""Characters of a command line: some three lines."""
 
 _LENGTHS = (
     (365 * 86_400, "years"),
@@ -28,35 +34,38 @@ _LENGTHS = (
 
 
 class TextSink:
-    """Writes alerts to a stream as text; in colour where the stream is a terminal."""
+    """Gives alerts as text.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    Args:
+        put: takes the text of one alert.
+        is_terminal: in colour.
+    """
+
+    def __init__(self, put: Callable[[str], object], *, is_terminal: bool = False) -> None:
+        self._put = put
+        self._is_terminal = is_terminal
 
     def write(self, alert: Alert) -> None:
-        """Write one alert.
-
-        Raises:
-            OSError: the stream cannot be written to.
-        """
+        """Give one alert."""
         self._print(renderable(alert))
 
     def write_interference(self, interference: Interference) -> None:
-        """Write that the counting was interfered with.
-
-        Raises:
-            OSError: the stream cannot be written to.
-        """
+        """Tell that the counting was interfered with."""
         title = Text.assemble(("tampering", "bold"), f"  {iso_time(interference.time)}")
         what = Text(printable(interference.what), style="bold red")
         self._print(Padding(Group(_rule(title), what), (0, 0, 1, 0)))
 
     def _print(self, content: RenderableType) -> None:
-        with self._console.capture() as rendered:
-            self._console.print(content)
-        lines = rendered.get().splitlines()
-        print(*(line.rstrip() for line in lines), sep="\n", file=self._stream, flush=True)
+        text = io.StringIO()
+        console = Console(
+            file=text,
+            force_terminal=self._is_terminal,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        console.print(content)
+        self._put("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
 
 
 def _rule(title: Text) -> Rule:
@@ -83,9 +92,13 @@ def renderable(alert: Alert) -> RenderableType:
     if alert.test == RaisedBy.SHIFT:
         facts.add_row("lasting", f"too little in a window, together since {iso_time(alert.start)}")
     if process := alert.process:
-        facts.add_row("process", printable(f"{process.comm}, pid {process.pid}"))
+        facts.add_row("process", printable(f"{process.comm}, {_ids(process)}"))
+        if process.arguments:
+            facts.add_row("command", f"{_command(process)}  (from its own memory)")
         if process.lineage:
             facts.add_row("lineage", printable(_chain(process.lineage)))
+    if container := alert.container:
+        facts.add_row("container", printable(f"{container.short_id}  {container.name}".rstrip()))
     if alert.replica:
         facts.add_row("replica", printable(alert.replica))
     if alert.already_reported:
@@ -162,6 +175,21 @@ def _most_telling(alert: Alert) -> list[Evidence]:
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _ids(process: Process) -> str:
+    """The process, and the thread of it where that is another than the first."""
+    thread = f", thread {process.tid}" if process.tid != process.pid else ""
+    return f"pid {process.pid}{thread}"
+
+
+def _command(process: Process) -> str:
+    """A command line on which words can be told apart."""
+    words = map(printable, process.arguments)
+    line = " ".join(shlex.quote(w) if not w or set(w) & set(" '\"") else w for w in words)
+    if len(line) > COMMAND_SHOWN:
+        return f"{line[:COMMAND_SHOWN]} ..."
+    return f"{line} ..." if process.arguments_cut else line
 
 
 def _chain(lineage: tuple[Image, ...]) -> str:

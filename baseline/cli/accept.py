@@ -11,6 +11,7 @@ from rich.cells import set_cell_size
 
 from baseline.alerts.accepting import accept_alerts
 from baseline.alerts.backtest import alerts_of
+from baseline.alerts.secret_shapes import REDACTED
 from baseline.alerts.written_alert import WrittenAlert, read_alerts
 from baseline.cli.budget import budget_option
 from baseline.cli.model_folders import folder_of
@@ -29,6 +30,7 @@ from baseline.model.storage import (
 )
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
+from baseline.window import Execution
 
 _WIDTH = 79
 
@@ -123,6 +125,7 @@ def command(
                 f"There is no model of {workload} in {models}", "Give the model that raised it"
             )
         for alert in its:
+            _require_names(alert)
             _require_same_calls(learned[workload], alert)
         model = learned[workload].with_budget(alert_budget)
         acceptances.append(accept_alerts(model, its, _told(model, its, recordings)))
@@ -196,6 +199,15 @@ def _chosen(
             )
         chosen[alerts[name].workload].append(alerts[name])
     return dict(sorted(chosen.items()))
+
+
+def _require_names(alert: WrittenAlert) -> None:
+    """Refuse an alert that does not say which program it is about."""
+    if any(isinstance(e.item, Execution) and REDACTED in str(e.item) for e in alert.evidence):
+        raise UsageError(
+            f"Alert {alert.id} is about a program whose name holds a secret, which is redacted",
+            "Give the program a name without secrets, and learn it with --inherit",
+        )
 
 
 def _require_same_calls(model: WorkloadModel, alert: WrittenAlert) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from baseline.cli.learning import HOUR, Learning, estimated
 from baseline.cli.ledgers import LossReport
-from baseline.cli.output import NewRecording, require_output
+from baseline.cli.output import RecordingOutput, require_output
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.quarantining import quarantine as quarantined
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
@@ -111,7 +111,7 @@ def command(
         with (
             open_source(source, stop, say, writes=True) as opened,
             ProgressBar("Learning", source.duration if source.live else None) as progress,
-            NewRecording(recording, interval=opened.interval, force=force)
+            RecordingOutput(recording, interval=opened.interval, force=force, say=say)
             if recording
             else nullcontext() as kept,
         ):
@@ -146,9 +146,11 @@ def command(
     supported = max((model.supported_budget for model in models), key=lambda b: b.per_second)
     if supported.per_second > DEFAULT_BUDGET.per_second:
         say(f"Too short to vouch for {DEFAULT_BUDGET}: it supports {supported}. Learn longer.")
-    if recording:
+    if kept and kept.is_written:
         say(f"Wrote {recording}.")
     say(f"Wrote {out}: {counted(len(models), 'model')}; {losses.summary()}.")
+    if kept:
+        kept.require_written()
 
 
 def _check_outputs(source: SourceOptions, out: Path, recording: Path | None, force: bool) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -122,6 +123,8 @@ def main() -> None:
 
 def run() -> NoReturn:
     """Entry point of the ``baseline`` program."""
+    # Whatever we write tells what runs here: for our user's eyes only.
+    os.umask(0o077)
     # A stream that was closed before we began is one that nobody reads.
     nobody = Path(os.devnull)
     sys.stdout = sys.stdout or nobody.open("w")
@@ -162,16 +165,18 @@ def exit_code(arguments: Sequence[str]) -> int:
 
 def _drop_unwritable_output() -> None:
     """Keep Python from trying once more at its end, with another message and exit code."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _show(message: str) -> None:
-    if os.environ.get("BASELINE_DEBUG"):
-        traceback.print_exc()
-    click.echo(printable(f"Error: {message}"), err=True)
+    with suppress(OSError):  # nobody listens
+        if os.environ.get("BASELINE_DEBUG"):
+            traceback.print_exc()
+        click.echo(printable(f"Error: {message}"), err=True)
 
 
 def _terminate(number: int, _: FrameType | None) -> NoReturn:

@@ -3,12 +3,13 @@
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from baseline import durable
+from baseline.errors import OutputError
 from baseline.recordings.writer import RecordingWriter
 from baseline.window import Window
 
@@ -38,37 +39,85 @@ def require_output(path: Path, *, force: bool, marker: str | None = None) -> Non
             raise durable.output_error(path, OSError(problem, os.strerror(problem)))
 
 
-class NewRecording:
+class RecordingOutput:
     """A recording that is created with its first window, so that nothing seen leaves nothing.
+
+    A disk that is full or read-only for a while delays it: what is seen waits in memory.
 
     Args:
         path: folder of the recording.
         interval: seconds in a window.
         force: replace one that exists.
+        append: continue one that exists.
+        say: told once when it cannot be written, and once when it can be again.
+
+    Raises:
+        BaselineError: what exists cannot be continued.
     """
 
-    def __init__(self, path: Path, *, interval: float, force: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        interval: float,
+        force: bool = False,
+        append: bool = False,
+        say: Callable[[str], None],
+    ) -> None:
         self._path = path
         self._interval = interval
         self._force = force
-        self._writer: RecordingWriter | None = None
+        self._append = append
+        self._say = say
+        self._writer = self._open() if append and path.exists() else None
+        self._was_behind = False
+        self._failure: OutputError | None = None
 
     def write(self, window: Window) -> None:
         """Take one window.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: there is no recording yet, and it cannot be created.
         """
-        if self._writer is None:
-            self._writer = RecordingWriter(self._path, interval=self._interval, force=self._force)
-        self._writer.write(window)
+        self._writer = writer = self._writer or self._open()
+        try:
+            writer.write(window)
+        except OutputError as error:
+            if not self._was_behind:
+                self._say(f"{error.problem}. What is seen waits in memory, and it is tried again.")
+            self._was_behind = True
+        if self._was_behind and not writer.is_behind:
+            self._was_behind = False
+            self._say(f"{self._path} is written again, with all that waited.")
+
+    @property
+    def is_written(self) -> bool:
+        """Whether everything is in the recording, once it has ended."""
+        return self._failure is None
+
+    def require_written(self) -> None:
+        """Own up to what is not in the recording.
+
+        Raises:
+            OutputError: the last of it could not be written at the end.
+        """
+        if self._failure:
+            raise self._failure
+
+    def _open(self) -> RecordingWriter:
+        return RecordingWriter(
+            self._path, interval=self._interval, force=self._force, append=self._append
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._writer:
-            self._writer.close()
+            try:
+                self._writer.close()
+            except OutputError as error:
+                self._failure = error
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """A progress bar on a terminal, a line now and then on a pipe; and messages that do not tear it."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import ClassVar
 
 import click
@@ -16,7 +17,8 @@ from baseline.printable import printable
 def say(message: str) -> None:
     """Tell the user something on stderr; stdout is for data."""
     bar = ProgressBar.shown
-    with bar.hidden() if bar else nullcontext():
+    # A terminal or a pipe that is gone is no reason to stop working.
+    with bar.hidden() if bar else nullcontext(), suppress(OSError):
         click.echo(printable(message), err=True)
 
 
@@ -40,6 +42,7 @@ class ProgressBar:
         self._pause = pause
         self._started = self._spoke = time.monotonic()
         self._windows = 0
+        self._hiding = threading.RLock()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -88,9 +91,10 @@ class ProgressBar:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the bar off the terminal while something is written to stdout."""
-        self._progress.stop()
-        try:
-            yield
-        finally:
-            self._progress.start()
+        """Take the bar off the terminal while something is written there, by any thread."""
+        with self._hiding:
+            self._progress.stop()
+            try:
+                yield
+            finally:
+                self._progress.start()

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from baseline.cli.ledgers import LossReport
-from baseline.cli.output import NewRecording, require_output
+from baseline.cli.output import RecordingOutput, require_output
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.errors import UsageError
 from baseline.recordings.format import HEADER_FILE
 
 
@@ -27,14 +28,24 @@ Record a service and every child of demo for a minute:
     metavar="RECORDING",
     help="Folder to write.",
 )
+@click.option(
+    "--append",
+    is_flag=True,
+    help="Continue a recording that exists, of this machine and the same interval; otherwise "
+    "begin one.",
+)
 @click.option("--force", is_flag=True, help="Replace a recording that exists.")
-def command(source: SourceOptions, out: Path, force: bool) -> None:
+def command(source: SourceOptions, out: Path, append: bool, force: bool) -> None:
     """Record what workloads do, to learn from it or replay it later.
 
     Counts system-call n-grams, executions and connections of each cgroup in the kernel of this
     machine and writes them to a folder of Parquet files. Ctrl-C ends it with everything written.
+    While the disk is full, what is seen waits in memory.
     """
-    require_output(out, force=force, marker=HEADER_FILE)
+    if append and force:
+        raise UsageError("--append and --force exclude each other", "Give one of them")
+    if not append or not out.exists():
+        require_output(out, force=force, marker=HEADER_FILE)
     losses = LossReport(say)
     workloads: set[str] = set()
     windows = 0
@@ -42,7 +53,9 @@ def command(source: SourceOptions, out: Path, force: bool) -> None:
         StopSignals() as stop,
         open_source(source, stop, say, writes=True) as opened,
         ProgressBar("Recording", source.duration) as progress,
-        NewRecording(out, interval=opened.interval, force=force) as recording,
+        RecordingOutput(
+            out, interval=opened.interval, force=force, append=append, say=say
+        ) as recording,
     ):
         for window in opened.windows():
             recording.write(window)
@@ -51,5 +64,6 @@ def command(source: SourceOptions, out: Path, force: bool) -> None:
             windows += 1
             progress.advance()
     require_windows(windows, source)
+    recording.require_written()
     names = ", ".join(sorted(workloads))
     say(f"Wrote {out}: {counted(windows, 'window')} of {names}; {losses.summary()}.")

@@ -5,15 +5,17 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 import click
 
 from baseline.alerts.detector import Detector
-from baseline.alerts.json_lines import JsonLinesSink
-from baseline.alerts.text import TextSink
+from baseline.cli.alert_outputs import FORMATS, AlertOutputs
 from baseline.cli.budget import budget_option
 from baseline.cli.ledgers import LossReport
-from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
@@ -23,6 +25,7 @@ from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
+from baseline.workloads.naming import container_of
 
 if TYPE_CHECKING:
     from baseline.alerts.metrics import WatchMetrics
@@ -31,10 +34,7 @@ ANOMALIES_FOUND = 3
 
 _NAMED = 3
 
-_SINKS: dict[str, Callable[[TextIO], TextSink | JsonLinesSink]] = {
-    "text": TextSink,
-    "json": JsonLinesSink,
-}
+_CONTAINERS_REMEMBERED = 4096
 
 
 @click.command(
@@ -63,7 +63,7 @@ Check a recording in CI:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(list(_SINKS)),
+    type=click.Choice(FORMATS),
     default="text",
     show_default=True,
     help="Alerts as text for people, or as JSON lines.",
@@ -73,6 +73,11 @@ Check a recording in CI:
     "address",
     metavar="[HOST:]PORT",
     help="Metrics for Prometheus at this port, for this machine alone; 0 takes one that is free.",
+    "--alerts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append alerts to this file, too, as JSON lines, each on disk before the next. It may be "
+    "rotated.",
 )
 @click.option(
     "--fail-on",
@@ -88,12 +93,15 @@ def command(
     budget: Budget,
     form: str,
     address: str | None,
+    alerts: Path | None,
     fail_on: str | None,
 ) -> None:
     """Tell what workloads do that deviates from what was learned, and why.
 
-    Alerts go to stdout, one for each thing that happened; everything else to stderr. Replaying
-    recordings needs no rights at all.
+    Alerts go to stdout, one for each thing that happened; everything else to stderr. Whoever
+    reads them slowly, or not at all, does not hold up the counting: alerts wait in memory, a full
+    disk is tried again, and what could not be delivered is counted. Secrets in command lines and
+    names are redacted. Replaying recordings needs no rights at all.
     """
     learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
     say_what_is_supported(learned, budget)
@@ -102,11 +110,16 @@ def command(
     sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
     interferences = 0
+    losses = LossReport(say)
+    # Asked at the first sight of each replica: its manager forgets a container that has ended.
+    find_container = lru_cache(_CONTAINERS_REMEMBERED)(container_of)
     with (
         StopSignals() as stop,
         open_source(source, stop, say, writes=False) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
         server,
+        AlertOutputs(form, alerts, progress, say) as outputs,
+        open_source(source, stop, say) as opened,
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)
@@ -117,12 +130,12 @@ def command(
                 with progress.hidden(), writing_to_stdout():
                     sink.write_interference(observation)
                 continue
+            container = find_container(observation.replica)
             alert = detector.observe(observation)
             if metrics:
                 metrics.observe(observation, alert, detector)
             if alert:
-                with progress.hidden(), writing_to_stdout():
-                    sink.write(alert)
+                outputs.write(replace(alert, container=container))
             if isinstance(observation, Window):
                 losses.add(observation)
                 progress.advance(f", {counted(detector.alerts, 'alert')}")
@@ -142,6 +155,7 @@ def command(
     )
     if fail_on and (detector.alerts or interferences):
         context.exit(ANOMALIES_FOUND)
+    outputs.require_delivered()
 
 
 def _metrics(

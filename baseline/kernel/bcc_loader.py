@@ -24,6 +24,7 @@ from baseline.kernel.bpf_syscall import create_cgroup_link, freeze_map
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.program import (
     CGROUP_HOOKS,
+    COUNTING_PIN,
     LINK_PREFIX,
     MAPS,
     MAX_GROUPS,
@@ -67,10 +68,17 @@ def _compile(settings: Settings, serial: int) -> Any:  # BCC has no types
         ) from cause
 
     text = program_text(settings, kernel_structs(KernelTypes()), serial)
+    with _explained():
+        return BPF(text=text)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Give what BCC raises the last lines of what it wrote to stderr."""
     diagnostics: list[str] = []
     try:
         with _captured_stderr() as diagnostics:
-            return BPF(text=text)
+            yield
     except Exception as cause:
         last_lines = "\n".join("".join(diagnostics).strip().splitlines()[-12:])
         raise KernelError(
@@ -112,21 +120,22 @@ def load(settings: Settings, pin: Path, cgroup_mount: Path, *, alone: bool) -> N
     """
     serial = int.from_bytes(os.urandom(8)) | 1
     pin.parent.mkdir(exist_ok=True)
-    bpf = _compile(settings, serial)
-    _fill(bpf, serial)
-    if alone:
-        for cpu in range(possible_cpus()):
-            bpf["counting"][ctypes.c_int(cpu)] = ctypes.c_uint64(serial)
     # bpffs reserves names with a dot.
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=pin.parent))
     try:
+        bpf = _compile(settings, serial)
+        _fill(bpf, serial)
+        if alone:
+            for cpu in range(possible_cpus()):
+                bpf["counting"][ctypes.c_int(cpu)] = ctypes.c_uint64(serial)
         for name in MAPS:
             _pin(bpf[name].map_fd, unfinished / name)
         for name in RAW_TRACEPOINTS:
             _pin(bpf.raw_tracepoint_fds[name.encode()], unfinished / (LINK_PREFIX + name))
         root = os.open(cgroup_mount, os.O_RDONLY | os.O_DIRECTORY)
         for name, attach_type in CGROUP_HOOKS.items():
-            hook = bpf.load_func(name, _PROG_TYPE_CGROUP_SOCK_ADDR, attach_type=attach_type)
+            with _explained():
+                hook = bpf.load_func(name, _PROG_TYPE_CGROUP_SOCK_ADDR, attach_type=attach_type)
             link = create_cgroup_link(hook.fd, root, attach_type)
             _pin(link, unfinished / (LINK_PREFIX + name))
         unfinished.rename(pin)
@@ -134,6 +143,8 @@ def load(settings: Settings, pin: Path, cgroup_mount: Path, *, alone: bool) -> N
         for path in unfinished.iterdir():
             path.unlink()
         unfinished.rmdir()
+        if alone:
+            COUNTING_PIN.unlink(missing_ok=True)
         raise
 
 

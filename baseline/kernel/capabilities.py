@@ -70,6 +70,7 @@ def keep_only(kept: Collection[Capability]) -> None:
     Raises:
         OSError: the kernel refuses.
     """
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     if has(Capability.SETPCAP):
         for number in range(int(_LAST.read_text()) + 1):
             _check(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0))
@@ -80,7 +81,6 @@ def keep_only(kept: Collection[Capability]) -> None:
         halves[capability // 32].effective |= 1 << capability % 32
         halves[capability // 32].permitted |= 1 << capability % 32
     _check(_libc.capset(ctypes.byref(_Header(_VERSION_3, 0)), halves))
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def threads_with_more() -> int:

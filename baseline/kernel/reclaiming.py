@@ -24,11 +24,14 @@ from baseline.kernel.agents import Agent, Role
 from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.loaded import Array, LoadedProgram
 from baseline.kernel.position import positions
+from baseline.kernel.program import MAX_GROUPS
 
 _SETTLED = 0.1
 """Seconds after which no call is under way any more that began before a group ended."""
 
 _BETWEEN_SWEEPS = 60.0
+
+_MANY = MAX_GROUPS // 8
 
 
 class Reclaimer:
@@ -48,6 +51,13 @@ class Reclaimer:
         self._stamped: dict[int, float] = {}
         self._must_sweep = False
         self._next_sweep = 0.0
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether so many groups wait that numbers may run out if they are not read soon."""
+        states = self._owners["state"]
+        waiting = np.count_nonzero((states != layout.GROUP_FREE) & (states != layout.GROUP_TRACKED))
+        return bool(waiting > _MANY)
 
     def advance(self, own_epoch: int) -> None:
         """Take the steps that are due.

@@ -139,9 +139,9 @@ def give_up_rights(say: Callable[[str], None], keep: Iterable[Capability] = ()) 
     kept = {*keep}
     if os.geteuid() != 0:
         kept.add(Capability.DAC_READ_SEARCH)
-    if not _may_use_open_maps_without_rights():
-        kept.add(Capability.BPF)
     try:
+        if not _may_use_open_maps_without_rights():
+            kept.add(Capability.BPF)
         keep_only(kept)
     except OSError as error:
         say(f"Rights that are not needed any more cannot be given up: {error.strerror}")

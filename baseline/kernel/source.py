@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Self
 
-import numpy as np
-
 from baseline.errors import UsageError
 from baseline.interference import Interference
 from baseline.kernel.agents import Role
@@ -14,7 +12,7 @@ from baseline.kernel.collector import Collector
 from baseline.kernel.decoding import decode_event
 from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.position import Position, PositionFile
-from baseline.kernel.program import MAX_GROUPS, Settings
+from baseline.kernel.program import Settings
 from baseline.kernel.reading import Reading
 from baseline.kernel.reclaiming import Reclaimer
 from baseline.kernel.ring_buffer import RingBuffer
@@ -29,7 +27,7 @@ _LONGEST_WAIT = 0.1
 """Seconds after which a request to stop is noticed at the latest."""
 
 Commit = Callable[[bool], int | None]
-"""Asked when all windows of an interval were taken, and whether room in the kernel is scarce.
+"""Asked when all windows of an interval were taken, and told whether it is urgent to say yes.
 
 Answers with the reader's mark if all that it took is safe by now, ``None`` if it is not yet.
 """
@@ -129,7 +127,8 @@ class KernelSource:
 
         Yields:
             Windows and sightings, and what somebody did to the counting itself.  The last windows
-            are shorter than the interval, so that nothing that was counted is left out.
+            are shorter than the interval, so that nothing that was counted is left out; and so are
+            others while cgroups come and go so fast that their numbers must be given back soon.
         """
         if self._gap:
             yield from self._gap
@@ -155,7 +154,7 @@ class KernelSource:
         while not is_last:
             ticks += 1
             due = min(began + ticks * self._interval, ends)
-            while (now := time.monotonic()) < due and not stop():
+            while (now := time.monotonic()) < due and not stop() and not self._reclaimer.is_urgent:
                 yield from self._wait(min(due - now, _LONGEST_WAIT))
             # Asked before the last reading, which then holds all that was done by now.
             is_last = stop() or time.monotonic() >= ends
@@ -226,8 +225,7 @@ class KernelSource:
 
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""
-        is_scarce = np.count_nonzero(self._collector.owners["state"]) > MAX_GROUPS // 2
-        mark = commit(bool(is_scarce))
+        mark = commit(self._reclaimer.is_urgent)
         if mark is None:
             return
         if self._position:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -12,6 +13,7 @@ from baseline.alerts.text import renderable
 from baseline.live.overview import Row, Snapshot
 from baseline.live.table import LiveTable, fit
 from baseline.live.view import Order, Page, View, in_order
+from baseline.printable import printable
 from baseline.window import Signal
 
 _Shown = TypeVar("_Shown")
@@ -95,6 +97,7 @@ class Pages:
     def _table(self, snapshot: Snapshot) -> LiveTable:
         return LiveTable(
             self._console.width,
+            max((cell_len(printable(row.workload)) for row in snapshot.rows), default=0),
             is_judged=snapshot.is_judged,
             is_ascii=self._console.options.ascii_only,
         )

@@ -16,10 +16,10 @@ _STYLES = {"complete": "green", "partial": "yellow", "unstable": "yellow", "loss
 _ROOMY = 100
 """Columns of a terminal from which on there is room for what can be done without."""
 
-_LEAST_NAME = 15
-_USUAL_NAME = 20
+_LEAST_NAME = 16
+_MOST_NAME = 40
 _LEAST_HEADLINE = 30
-_MOST_BITS = 9999.9
+_MANY_BITS = 999.0
 
 
 class _Column(NamedTuple):
@@ -36,11 +36,14 @@ class LiveTable:
 
     Args:
         width: columns of the terminal, at least 80 for all to be legible.
+        longest_name: columns that the longest name of a workload takes.
         is_judged: there are models.
         is_ascii: the terminal may show no other characters.
     """
 
-    def __init__(self, width: int, *, is_judged: bool, is_ascii: bool = False) -> None:
+    def __init__(
+        self, width: int, longest_name: int, *, is_judged: bool, is_ascii: bool = False
+    ) -> None:
         self._width = width
         self._is_ascii = is_ascii
         is_roomy = width >= _ROOMY
@@ -52,10 +55,10 @@ class LiveTable:
             _new_column("peers", 5, Signal.CONNECTIONS),
         ]
         if is_judged:
-            columns.append(_Column("bits", 6, _bits))
+            columns.append(_Column("bits", 5, _bits))
             columns.append(_Column("", 10 if is_roomy else 6, self._bar, is_number=False))
             if is_roomy:
-                columns.append(_Column("of", 6, _threshold))
+                columns.append(_Column("of", 5, _threshold))
             columns.append(_Column("learned", 8, _state, is_number=False))
         if is_roomy or not is_judged:
             columns.append(_Column("replicas", 8, lambda row: Text(short(row.replicas, 8))))
@@ -63,13 +66,12 @@ class LiveTable:
         if is_judged:
             columns.append(_Column("alerts", 6, _alerts))
         room = width - sum(column.width + 1 for column in columns) - len(_MARKER)
-        if is_judged and room >= _USUAL_NAME + 1 + _LEAST_HEADLINE:
-            rest = room - _USUAL_NAME - 1
+        needed = min(max(longest_name, _LEAST_NAME), _MOST_NAME)
+        rest = room - needed - 1
+        if is_judged and rest >= _LEAST_HEADLINE:
             columns.append(_Column("latest alert", rest, _headline, is_number=False))
-            room = _USUAL_NAME
-        name = _Column(
-            "workload", max(room, _LEAST_NAME), lambda row: Text(row.workload), is_number=False
-        )
+            room = needed
+        name = _Column("workload", max(room, _LEAST_NAME), _name, is_number=False)
         self._columns = [name, *columns]
 
     def head(self) -> Text:
@@ -136,12 +138,22 @@ def _new_column(title: str, width: int, signal: Signal) -> _Column:
     return _Column(title, width, cell)
 
 
+def _name(row: Row) -> Text:
+    return Text(printable(row.workload))  # at once: Text leaves out what it takes for control
+
+
 def _bits(row: Row) -> Text:
-    return Text() if row.bits is None else Text(f"{min(row.bits, _MOST_BITS):.1f}")
+    return Text(_in_bits(row.bits))
 
 
 def _threshold(row: Row) -> Text:
-    return Text() if row.threshold is None else Text(f"{min(row.threshold, _MOST_BITS):.1f}")
+    return Text(_in_bits(row.threshold))
+
+
+def _in_bits(bits: float | None) -> str:
+    if bits is None:
+        return ""
+    return f"{bits:.1f}" if bits < _MANY_BITS else short(bits, 5)
 
 
 def _state(row: Row) -> Text:
@@ -160,4 +172,5 @@ def _alerts(row: Row) -> Text:
 
 
 def _headline(row: Row) -> Text:
-    return Text(row.latest[0].headline if row.latest else "", "red" if row.is_alerting else "")
+    headline = printable(row.latest[0].headline) if row.latest else ""
+    return Text(headline, "red" if row.is_alerting else "")

@@ -72,6 +72,11 @@ class Recording:
         return self.header.interval
 
     @property
+    def part_count(self) -> int:
+        """Parts that are committed."""
+        return len(self._parts)
+
+    @property
     def node(self) -> str:
         """Name of the machine that was recorded."""
         return self.header.node

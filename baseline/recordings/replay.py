@@ -8,6 +8,10 @@ from baseline.errors import RecordingError
 from baseline.recordings.reader import Recording
 from baseline.window import Window
 
+LONGEST_PAUSE = 60.0
+"""Seconds without a window that are waited for; a longer pause, or a clock that was set forward,
+is skipped.  One that was set back is no time at all."""
+
 
 def replay(
     recordings: Sequence[Recording],
@@ -22,7 +26,8 @@ def replay(
 
     Args:
         recordings: recordings of one architecture.
-        pace: how many times faster than recorded; ``None`` for no waiting at all.
+        pace: how many times faster than recorded; ``None`` for no waiting at all.  Pauses longer
+            than ``LONGEST_PAUSE`` are skipped.
         sleep: waits for so many seconds.  Where the end of the program is told by a
             ``threading.Event``, its ``wait`` returns at once then.
 
@@ -48,10 +53,13 @@ def _paced(
     windows: Iterator[Window], pace: float, sleep: Callable[[float], object]
 ) -> Iterator[Window]:
     begun = time.monotonic()
-    first_end: int | None = None
+    recorded = 0.0
+    last_end: int | None = None
     for window in windows:
-        first_end = window.end if first_end is None else first_end
-        wait = begun + (window.end - first_end) / 1e9 / pace - time.monotonic()
+        step = 0.0 if last_end is None else (window.end - last_end) / 1e9
+        last_end = window.end
+        recorded += step if 0 < step <= LONGEST_PAUSE else 0
+        wait = begun + recorded / pace - time.monotonic()
         if wait > 0:
             sleep(wait)
         yield window

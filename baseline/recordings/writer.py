@@ -1,15 +1,15 @@
 """Writes windows to a recording, so that a kill loses seconds and a full disk loses nothing."""
 
-import fcntl
 import math
-import os
 import platform
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from baseline import durable
 from baseline.errors import OutputError, UsageError
@@ -27,16 +27,27 @@ from baseline.recordings.format import (
     parts_title,
     utc_date,
 )
+from baseline.recordings.parts_file import PartsFile
+from baseline.recordings.reader import Recording
 from baseline.recordings.tables import check, to_tables
 from baseline.syscalls import ARCHITECTURE
-from baseline.window import Window
+from baseline.window import Window, total
+
+_WAYS_OUT = {
+    "architecture": "Record to another folder",
+    "node": "Record to another folder, and give both to --from",
+    "interval": "Use the same --interval, or record to another folder",
+}
 
 
 class RecordingWriter:
-    """A new recording; a context manager that writes what is left when it ends.
+    """A recording that grows; a context manager that writes what is left when it ends.
 
     Windows are kept in memory until they have ``flush_rows`` rows together, or the first one has
-    waited ``flush_seconds``, and are then written as one part and committed.
+    waited ``flush_seconds``, and are then written as one part and committed.  While that fails it
+    is tried again every ``flush_seconds``; windows that have more than ``most_rows`` rows meanwhile
+    are added up, by replica and if that is not enough by workload, so that no count is lost however
+    long it lasts.
 
     Args:
         path: folder of the recording.
@@ -44,11 +55,20 @@ class RecordingWriter:
         node: name of the machine.
         architecture: architecture whose system-call numbers the n-grams have.
         force: replace a recording that exists.
+        append: continue a recording that exists, as far as it was committed.
+        before_commit: called with the number of a part when its files are on disk, just before its
+            line commits it; and again where that line could not be written.
         flush_rows: rows after which a part is written.
         flush_seconds: time after which a part is written, at the next window.
+        most_rows: rows that may wait as they are.
+
+    Attributes:
+        is_behind: the last flush failed.
 
     Raises:
-        UsageError: ``path`` exists and is not to be replaced, or is being written.
+        UsageError: ``path`` exists and is neither to be replaced nor to be continued, or is being
+            written, or is of another architecture, node or interval.
+        RecordingError: what is to be continued is damaged.
         OutputError: it cannot be written.
         ValueError: the interval is not above zero or the architecture not known.
     """
@@ -61,8 +81,11 @@ class RecordingWriter:
         node: str | None = None,
         architecture: str = ARCHITECTURE,
         force: bool = False,
+        append: bool = False,
+        before_commit: Callable[[int], None] | None = None,
         flush_rows: int = 250_000,
         flush_seconds: float = 10.0,
+        most_rows: int = 1_000_000,
     ) -> None:
         self.path = path
         self.header = Header(
@@ -74,13 +97,24 @@ class RecordingWriter:
         )
         self._flush_rows = min(flush_rows, MAX_ENTRIES)
         self._flush_seconds = flush_seconds
+        self._most_rows = most_rows
+        self._before_commit = before_commit
         self._pending: list[Window] = []
         self._pending_rows = 0
         self._flush_at = math.inf
+        self._add_up_above = most_rows
+        self.is_behind = False
         self._windows_committed = 0
         self._parts_committed = 0
-        self._parts = _create(path, self.header, force=force)
-        self._parts_size = os.fstat(self._parts.fileno()).st_size
+        if append and (path / HEADER_FILE).is_file():
+            self._parts = self._continue()
+        else:
+            self._parts = _create(path, self.header, force=force)
+
+    @property
+    def parts_committed(self) -> int:
+        """Parts that are in the recording for good; it is also the number of the next part."""
+        return self._parts_committed
 
     def write(self, window: Window) -> None:
         """Take one window; it is on disk after the flush that follows.
@@ -94,8 +128,13 @@ class RecordingWriter:
             self._flush_at = time.monotonic() + self._flush_seconds
         self._pending.append(window)
         self._pending_rows += _rows(window)
-        if self._pending_rows >= self._flush_rows or time.monotonic() >= self._flush_at:
-            self.flush()
+        is_much = self._pending_rows >= self._flush_rows and not self.is_behind
+        try:
+            if is_much or time.monotonic() >= self._flush_at:
+                self.flush()
+        finally:
+            if self._pending_rows > self._add_up_above:
+                self._add_up()
 
     def flush(self) -> None:
         """Write and commit the windows that wait.
@@ -104,11 +143,15 @@ class RecordingWriter:
             OutputError: the disk is full, or it cannot be written for another reason.  What was
                 committed stays readable, and what was not is kept for the next flush.
         """
+        self.is_behind = True  # until the end of this proves otherwise
+        self._flush_at = time.monotonic() + self._flush_seconds
         while self._pending:
             count = self._next_part()
             self._commit(self._pending[:count])
             self._pending_rows -= sum(map(_rows, self._pending[:count]))
             del self._pending[:count]
+        self.is_behind = False
+        self._add_up_above = self._most_rows
 
     def close(self) -> None:
         """Flush, and end the recording whether or not that succeeds.
@@ -118,6 +161,13 @@ class RecordingWriter:
         """
         try:
             self.flush()
+        except OutputError as error:
+            number = len(self._pending)
+            raise OutputError(
+                f"{error.problem}; {number:,} window{'s' * (number != 1)} of {self.path} "
+                "could not be written",
+                error.way_out,
+            ) from error
         finally:
             self._parts.close()
 
@@ -141,8 +191,55 @@ class RecordingWriter:
             rows += _rows(window)
         return len(self._pending)
 
+    def _add_up(self) -> None:
+        """Let fewer rows wait, at the price of when and where things happened."""
+        keys: tuple[Callable[[Window], object], ...] = (
+            lambda window: (window.workload, window.replica),
+            lambda window: window.workload,
+        )
+        for key in keys:
+            groups: defaultdict[object, list[Window]] = defaultdict(list)
+            for window in self._pending:
+                groups[key(window)].append(window)
+            sums = {name: total(windows) for name, windows in groups.items()}
+            self._pending = [
+                window
+                for name, windows in groups.items()
+                for window in ([sums[name]] if _rows(sums[name]) <= MAX_ENTRIES else windows)
+            ]
+            self._pending_rows = sum(map(_rows, self._pending))
+            if self._pending_rows <= self._most_rows:
+                break
+        # Where all are distinct, adding up again at once would take time and win nothing.
+        self._add_up_above = max(self._most_rows, 2 * self._pending_rows)
+
+    def _continue(self) -> PartsFile:
+        """Take up a recording where it was left."""
+        parts = PartsFile(self.path)
+        try:
+            before = Recording(self.path)
+            _require_same(self.path, before.header, self.header)
+            parts.repair(before.part_count)
+            self._remove_uncommitted(before.part_count)
+        except BaseException:
+            parts.close()
+            raise
+        self.header = before.header
+        self._parts_committed = before.part_count
+        self._windows_committed = before.window_count
+        return parts
+
+    def _remove_uncommitted(self, number: int) -> None:
+        """Remove the files of a part whose writer was killed before its line: tools see them."""
+        try:
+            for name in (f"part-{number:05d}.parquet", ".part-*.parquet.tmp"):
+                for file in self.path.glob(f"*/date=*/node=*/{name}"):
+                    file.unlink()
+        except OSError as cause:
+            raise durable.output_error(self.path, cause) from cause
+
     def _commit(self, windows: list[Window]) -> None:
-        if os.fstat(self._parts.fileno()).st_nlink == 0:
+        if self._parts.is_removed:
             raise OutputError(f"{self.path} was removed while it was written", "Record again")
         number = self._parts_committed
         metadata = {
@@ -158,55 +255,36 @@ class RecordingWriter:
                 write_table(table, temporary, metadata)
                 size, checksum = temporary.stat().st_size, durable.sha256(temporary)
             files[name] = PartFile(relative, table.num_rows, size, checksum)
-        self._append(Part(number, files).to_line() + b"\n")
+        if self._before_commit:
+            self._before_commit(number)
+        self._parts.append(Part(number, files).to_line())
         self._windows_committed += len(windows)
         self._parts_committed += 1
-
-    def _append(self, line: bytes) -> None:
-        """Write one line, durably, or leave the file as it was."""
-        try:
-            try:
-                self._parts.seek(self._parts_size)
-                written = 0
-                while written < len(line):  # a disk that is filling up takes a piece of it
-                    written += self._parts.write(line[written:])
-                os.fsync(self._parts.fileno())
-            except OSError:
-                self._parts.truncate(self._parts_size)
-                raise
-        except OSError as cause:
-            raise durable.output_error(self.path / PARTS_FILE, cause) from cause
-        self._parts_size += len(line)
 
 
 def _rows(window: Window) -> int:
     return 1 + len(window.ngrams) + len(window.executions) + len(window.connections)
 
 
-def _create(path: Path, header: Header, *, force: bool) -> BinaryIO:
-    """Create an empty recording; returns its parts file, locked for as long as it is open."""
+def _require_same(path: Path, old: Header, new: Header) -> None:
+    for name, way_out in _WAYS_OUT.items():
+        before, now = getattr(old, name), getattr(new, name)
+        if before != now:
+            raise UsageError(
+                f"{path} has the {name} {before} and cannot be continued with {now}", way_out
+            )
+
+
+def _create(path: Path, header: Header, *, force: bool) -> PartsFile:
+    """Create an empty recording; returns its list of parts."""
     content = header.to_json()
     try:
         if force and (path / PARTS_FILE).is_file():
-            _open_locked(path).close()
+            PartsFile(path).close()
         with durable.new_directory(path, force=force, marker=HEADER_FILE) as folder:
             (folder / HEADER_FILE).write_bytes(content)
             title = parts_title(sha256(content).hexdigest())
             (folder / PARTS_FILE).write_bytes(title + b"\n")
-        file = _open_locked(path)
-        file.seek(0, os.SEEK_END)
     except OSError as cause:
         raise durable.output_error(path, cause) from cause
-    return file
-
-
-def _open_locked(path: Path) -> BinaryIO:
-    file = (path / PARTS_FILE).open("r+b", buffering=0)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise UsageError(
-            f"{path} is being written by another process", "Stop it or choose another name"
-        ) from None
-    return file
+    return PartsFile(path)

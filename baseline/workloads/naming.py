@@ -24,9 +24,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-SHORT_ID_LENGTH = 12
+from baseline.container import Container, container_id
 
-_CONTAINER = re.compile(r"(?:^|[-:])(?P<id>[0-9a-f]{64})(?:\.scope)?$")
 _UNIT = re.compile(r"\.(service|scope|socket|mount|swap)$")
 _INSTANCE = re.compile(r"^(?P<template>[^@]+@)[^@]+(?P<kind>\.service)$")
 
@@ -70,11 +69,21 @@ def workload_name(cgroup: str, root: Path = Path("/")) -> str:
         cgroup: its path below the cgroup2 mount.
         root: folder under which the container managers' files are looked up.
     """
+    if container := container_of(cgroup, root):
+        return container.name or container.short_id
     parts = [p for p in cgroup.split("/") if p]
-    for part in reversed(parts):
-        if container := _CONTAINER.search(part):
-            return _printable(_container_name(container["id"], root))
     return _printable("/".join(_unit_parts(parts)) or cgroup)
+
+
+def container_of(cgroup: str, root: Path = Path("/")) -> Container | None:
+    """The container that a cgroup belongs to, with the name that its manager left on disk.
+
+    Args:
+        cgroup: its path below the cgroup2 mount.
+        root: as in :func:`workload_name`.
+    """
+    identity = container_id(cgroup)
+    return Container(identity, _printable(_container_name(identity, root))) if identity else None
 
 
 def pod_owner(pod: str) -> str:
@@ -99,7 +108,7 @@ def _unit_parts(parts: list[str]) -> Iterator[str]:
 
 
 def _container_name(identity: str, root: Path) -> str:
-    """Name of a container by what its manager left on disk, at worst the start of its id."""
+    """Name of a container by what its manager left on disk; empty where it left nothing."""
     annotations: dict[str, str] = {}
     for pattern in _ANNOTATIONS_FILES:
         for file in root.glob(pattern.format(id=identity)):
@@ -110,10 +119,7 @@ def _container_name(identity: str, root: Path) -> str:
             # A pod's own sandbox has no container name in containerd's annotations.
             return f"{namespace}/{pod_owner(pod)}/{container or 'pause'}"
     return (
-        annotations.get(_NAME_KEY)
-        or _docker_name(identity, root)
-        or _storage_name(identity, root)
-        or identity[:SHORT_ID_LENGTH]
+        annotations.get(_NAME_KEY) or _docker_name(identity, root) or _storage_name(identity, root)
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from baseline.alerts.alert import Alert, RaisedBy, iso_time, leading_evidence
+from baseline.container import Container
 from baseline.model.score import Call, Evidence, Item, Score, Seen, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import pack
@@ -21,7 +22,7 @@ CLIENT = Connection("in", "tcp", "192.0.2.1", 80)
 # socket connect dup2 dup2 dup2 execve
 NGRAM = int(pack(np.array([[42, 43, 34, 34, 34, 60]]))[0])
 FSYNC = Call(75)
-SH = Process(4123, 4124, "sh", (PHP, DASH))
+SH = Process(4123, 4124, "sh", (PHP, DASH), ("sh", "-c", "mysql -phunter2"))
 
 
 def evidence(item: Item, bits: float, seen: Seen | None = None) -> Evidence:
@@ -143,7 +144,17 @@ def test_as_json() -> None:
         "p_value": 2.16e-10,
         "once_in_seconds": 1_230_000.0,
         "by_signal": {"ngrams": 10.0, "executions": 30.12, "connections": 20.0, "calls": 5.0},
-        "process": {"pid": 4123, "tid": 4124, "comm": "sh", "lineage": shell[1:]},
+        "container": None,
+        "process": {
+            "pid": 4123,
+            "tid": 4124,
+            "comm": "sh",
+            "executable": "/usr/bin/dash",
+            "arguments": ["sh", "-c", "mysql -p[redacted]"],
+            "arguments_cut": False,
+            "arguments_source": "process memory",
+            "lineage": shell[1:],
+        },
         "unseen": {"ngrams": 1, "executions": 1, "connections": 1},
         "unlisted_ngrams": [],
         "already_reported": 0,
@@ -180,6 +191,28 @@ def test_what_cannot_be_told_apart_in_a_shift_is_null() -> None:
     piece = replace(evidence(FSYNC, 30.0), without=math.nan)
     document = json.loads(json.dumps(alert(piece, unseen=frozenset()).to_dict()))
     assert document["evidence"][0]["without"] is None
+
+
+def test_a_process_of_which_little_is_known() -> None:
+    process = alert(evidence(PEER, 30.0), process=Process(4123, 4124, "sh", ())).to_dict()[
+        "process"
+    ]
+    assert process == {
+        "pid": 4123,
+        "tid": 4124,
+        "comm": "sh",
+        "executable": None,
+        "arguments": [],
+        "arguments_cut": False,
+        "arguments_source": None,
+        "lineage": [],
+    }
+
+
+@pytest.mark.parametrize(("name", "shown"), [("shop/web/nginx", "shop/web/nginx"), ("", None)])
+def test_the_container(name: str, shown: str | None) -> None:
+    found = replace(alert(evidence(PEER, 30.0)), container=Container("3f0d" * 16, name))
+    assert found.to_dict()["container"] == {"id": "3f0d3f0d3f0d", "name": shown}
 
 
 def test_without_a_process() -> None:

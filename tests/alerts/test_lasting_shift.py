@@ -57,7 +57,7 @@ def watch(model: WorkloadModel, seconds: int, make: Callable[[int], Window]) -> 
 
 def as_text(alert: Alert) -> str:
     stream = io.StringIO()
-    TextSink(stream).write(alert)
+    TextSink(stream.write).write(alert)
     return stream.getvalue()
 
 

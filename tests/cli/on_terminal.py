@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import struct
+import subprocess
 import termios
 import time
 from collections.abc import Callable
@@ -25,8 +26,8 @@ class OnTerminal:
     Attributes:
         screen: what is on the terminal.
         written: all that came to it.
-        pid: process id of the command.
-        status: exit status as ``os.waitstatus_to_exitcode`` gives it, once it has ended.
+        process: the command.
+        modes_before: how the terminal treated keys before it.
     """
 
     def __init__(
@@ -35,19 +36,18 @@ class OnTerminal:
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.written = b""
-        self.status: int | None = None
         # Ours to hold, so that the terminal outlives the command and its modes can be read.
         self._ours, self._theirs = pty.openpty()
         self._set_size(columns, lines)
         self.modes_before = termios.tcgetattr(self._theirs)
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.setsid()
-            fcntl.ioctl(self._theirs, termios.TIOCSCTTY)
-            for stream in range(3):
-                os.dup2(self._theirs, stream)
-            os.closerange(3, 256)
-            os.execve(command[0], list(map(str, command)), ENVIRONMENT | environment)  # type: ignore[arg-type] # noqa: S606
+        # setsid makes it the controlling terminal, from which Ctrl-Z and hanging up come.
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", *map(str, command)],
+            stdin=self._theirs,
+            stdout=self._theirs,
+            stderr=self._theirs,
+            env=ENVIRONMENT | environment,
+        )
 
     @classmethod
     def top(cls, *arguments: object, columns: int = 80, lines: int = 24) -> Self:
@@ -63,9 +63,8 @@ class OnTerminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.status is None:
-            os.kill(self.pid, 9)
-            os.waitpid(self.pid, 0)
+        self.process.kill()
+        self.process.wait()
         if self._ours >= 0:
             os.close(self._ours)
             os.close(self._theirs)
@@ -109,17 +108,9 @@ class OnTerminal:
 
     def until_ended(self) -> int:
         """Read on until the command has ended; its exit status, negative for a signal."""
-        self.until(self._has_ended)
+        self.until(lambda: self.process.poll() is not None)
         self._read()
-        assert self.status is not None
-        return self.status
-
-    def _has_ended(self) -> bool:
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-        return self.status is not None
+        return self.process.returncode
 
     def _read(self) -> None:
         if self._ours < 0:

@@ -3,12 +3,15 @@ import os
 import pty
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import NGINX, write_recording
 from running import BASELINE, ENVIRONMENT, run
 
 from baseline.model.storage import load_models
+from baseline.recordings import Recording
 from baseline.window import Execution, Image
 
 SHELL = Execution((Image("/usr/sbin/nginx"), Image("/usr/bin/dash")), 33)
@@ -52,6 +55,29 @@ def test_a_preview_writes_nothing_and_asks_nothing(
     assert lines[-1] == "  THIS ATTACK WOULD NO LONGER BE FOUND."
     assert max(map(len, lines)) <= 80
     assert contents(models) == before
+
+
+def test_a_program_whose_name_was_redacted_is_not_accepted(
+    models: Path, intruded: Path, tmp_path: Path
+) -> None:
+    secret = Image("/tmp/ghp_abcdefghijklmnopqrstuvwxyz0123456789")  # noqa: S108 - as intruders do
+    content = [
+        replace(window, executions={Execution((NGINX, secret), 33): 1} if window.executions else {})
+        for window in Recording(intruded).windows()
+    ]
+    recording = write_recording(tmp_path / "recording", content)
+    alerts = tmp_path / "alerts.jsonl"
+    run("watch", "--from", recording, "--models", models, "--alerts", alerts)
+    first, *_ = map(json.loads, alerts.read_text().splitlines())
+    assert first["headline"].startswith("nginx started /tmp/[redacted] as uid 33")
+    assert "ghp_" not in alerts.read_text()
+    done = run(
+        *("accept", first["id"], "--model", models, "--alerts", alerts),
+        *("--out", tmp_path / "out", "--yes"),
+    )
+    assert done.returncode == 2
+    assert "is about a program whose name holds a secret" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_new_folder_takes_it_for_normal_and_the_old_one_stays(

@@ -2,15 +2,21 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from full_disk import small_disk
+from requirements import require_tools
 from running import BASELINE, ENVIRONMENT, run
 
+from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.recordings import Recording
 from baseline.workloads.cgroups import cgroup2_mount
 
@@ -67,13 +73,13 @@ def service(
     folder.rmdir()
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [BASELINE, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | environment,
     )
 
 
@@ -120,6 +126,32 @@ def test_a_shell_of_a_learned_service_is_named_at_once(
     assert "nothing lost" in talk
 
 
+def test_alerts_go_on_after_the_reader_of_stdout_has_left(
+    group: str, service: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
+    run("learn", *cgroup, "--duration", "3s", "--out", tmp_path / "models")
+    file = tmp_path / "alerts.jsonl"
+    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file)
+    assert watch.stdout
+    watch.stdout.close()
+    assert watch.stderr
+    while not watch.stderr.readline().startswith("Reading on "):
+        assert watch.poll() is None
+    assert service.stdin
+    service.stdin.write("\n")
+    service.stdin.flush()
+    while "never seen in learning" not in file.read_text():
+        assert watch.poll() is None
+    watch.send_signal(signal.SIGINT)
+    talk = watch.stderr.read()
+    assert watch.wait() == 1
+    assert talk.count("Nobody reads standard output any more: ") == 1
+    assert "nothing lost" in talk
+    alerts = list(map(json.loads, file.read_text().splitlines()))
+    assert f"Error: Not delivered: {len(alerts)} alert" in talk
+
+
 @pytest.mark.usefixtures("service")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_recording_with_everything_written(
@@ -136,6 +168,111 @@ def test_a_signal_ends_a_recording_with_everything_written(
     _, talk = end(record, number)
     assert talk.startswith(f"Wrote {tmp_path / 'out'}: ")
     assert Recording(tmp_path / "out").window_count > 0
+
+
+@pytest.mark.usefixtures("service")
+def test_a_recording_goes_on_over_a_full_disk(group: str, tmp_path: Path) -> None:
+    with small_disk(tmp_path, 8 << 20) as disk:
+        out = disk.folder / "out"
+        record = start("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
+        while not out.exists():  # it comes with the first window
+            assert record.poll() is None
+        disk.fill()
+        assert record.stderr
+        lines = iter(record.stderr.readline, "")
+        said = next(line for line in lines if "cannot be written" in line)
+        assert said.startswith(str(out))
+        assert said.endswith("What is seen waits in memory, and it is tried again.\n")
+        disk.free()
+        assert next(lines) == f"{out} is written again, with all that waited.\n"
+        _, talk = end(record, signal.SIGINT)
+        assert "nothing lost" in talk
+        windows = list(Recording(out).windows())
+        assert all(window.ledger.adds_up for window in windows)
+        # Without a gap: what is not in one window is in the next.
+        for before, after in pairwise(windows):
+            assert abs(after.start - before.end) < 10**9
+
+
+@pytest.mark.usefixtures("service")
+def test_what_a_recording_lacks_at_the_end_is_an_error(group: str, tmp_path: Path) -> None:
+    with small_disk(tmp_path, 8 << 20) as disk:
+        out = disk.folder / "out"
+        record = start("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
+        while not out.exists():
+            assert record.poll() is None
+        disk.fill()
+        record.send_signal(signal.SIGINT)
+        _, talk = record.communicate()
+        assert record.returncode == 1
+        assert re.search(
+            r"Error: .*No space left on device; \d+ windows? of .*/out could not be written\. "
+            r"Free some space there or choose another disk\.\n$",
+            talk,
+        )
+        assert Recording(out).window_count == 0
+
+
+@pytest.mark.usefixtures("service")
+def test_a_recording_is_continued(group: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cgroup = ("--cgroup", f"{group}/*", "--duration", "300ms")
+    counts = []
+    for _ in range(2):
+        done = run("record", *cgroup, "--interval", "100ms", "--append", "--out", out)
+        assert done.returncode == 0, done.stderr
+        counts.append(Recording(out).window_count)
+    assert counts[0] < counts[1]
+    for path in (out, *out.rglob("*"), *RUN_DIRECTORY.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+    other = run("record", *cgroup, "--interval", "200ms", "--append", "--out", out)
+    assert other.returncode == 2
+    assert other.stderr.splitlines()[-1] == (
+        f"Error: {out} has the interval 0.1 and cannot be continued with 0.2. "
+        "Use the same --interval, or record to another folder."
+    )
+    assert Recording(out).window_count == counts[1]
+    both = run("record", *cgroup, "--append", "--force", "--out", out)
+    assert (both.returncode, "--append and --force exclude" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_set_loses_nothing(
+    group: str, service: subprocess.Popen[str], tmp_path: Path, days: int
+) -> None:
+    require_tools("gcc")
+    library, clock = tmp_path / "set_clock.so", tmp_path / "clock"
+    source = Path(__file__).with_name("set_clock.c")
+    subprocess.run(["gcc", "-Wall", "-shared", "-fPIC", "-o", library, source], check=True)
+    clock.write_text("0")
+    faked = {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(clock)}
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
+    out, file = tmp_path / "out", tmp_path / "alerts.jsonl"
+    run("learn", *cgroup, "--duration", "3s", "--out", tmp_path / "models")
+    record = start("record", *cgroup, "--out", out, **faked)
+    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file, **faked)
+    for command in (record, watch):
+        assert command.stderr
+        while not command.stderr.readline().startswith("Counting "):
+            assert command.poll() is None
+    while not out.exists():
+        assert record.poll() is None
+    before = time.time()
+    clock.write_text(str(days * 86_400))
+    time.sleep(1)  # so that windows end after that, too
+    assert service.stdin
+    service.stdin.write("\n")
+    service.stdin.flush()
+    while "never seen in learning" not in file.read_text():
+        assert watch.poll() is None
+    for command in (record, watch):
+        _, talk = end(command, signal.SIGINT)
+        assert "nothing lost" in talk
+    windows = list(Recording(out).windows())
+    assert all(window.ledger.adds_up for window in windows)
+    assert windows[0].end < before * 1e9 < windows[0].end + 60 * 10**9
+    assert round((windows[-1].end - windows[0].end) / 86_400e9) == days
+    assert all(window.observed < 60 * 10**9 for window in windows)
 
 
 def test_a_glob_that_matches_nothing_yet_is_waited_for(group: str, tmp_path: Path) -> None:

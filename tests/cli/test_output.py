@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from baseline.cli.output import NewRecording, require_output, writing_to_stdout
+from baseline.cli.output import RecordingOutput, require_output, writing_to_stdout
 from baseline.errors import OutputError, UsageError
 from baseline.recordings import Recording
 from baseline.window import Window
@@ -37,10 +37,10 @@ def test_a_file_system_without_writing_is_refused_before_the_work() -> None:
 
 
 def test_a_recording_begins_with_its_first_window(tmp_path: Path) -> None:
-    with NewRecording(tmp_path / "none", interval=1.0, force=False):
+    with RecordingOutput(tmp_path / "none", interval=1.0, say=print):
         pass
     assert list(tmp_path.iterdir()) == []
-    with NewRecording(tmp_path / "one", interval=1.0, force=False) as recording:
+    with RecordingOutput(tmp_path / "one", interval=1.0, say=print) as recording:
         recording.write(Window("web", "demo/web", 0, 10**9, 10**9))
     assert Recording(tmp_path / "one").workloads == ("web",)
 

@@ -110,34 +110,6 @@ def test_a_model_of_another_architecture_is_refused(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_reader_that_leaves_is_no_error(models: Path, intruded: Path) -> None:
-    ours, theirs = os.pipe()
-    os.close(ours)
-    done = subprocess.run(
-        [BASELINE, "watch", "--from", intruded, "--models", models],
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    os.close(theirs)
-    assert (done.returncode, done.stderr) == (1, "")
-
-
-def test_a_full_disk_under_stdout_is_an_error(models: Path, intruded: Path) -> None:
-    full = os.open("/dev/full", os.O_WRONLY)
-    done = subprocess.run(
-        [BASELINE, "watch", "--from", intruded, "--models", models],
-        stdout=full,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    os.close(full)
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: Standard output cannot be written: No space left")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_a_watch_in_order(number: signal.Signals, models: Path, intruded: Path) -> None:
     process = subprocess.Popen(

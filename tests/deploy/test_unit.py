@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import click
@@ -72,7 +73,7 @@ def test_a_mistake_in_it_would_be_found(installed: Path) -> None:
     assert "ProtectClocks" in analyze("verify", f"--root={installed}", UNIT.name)
 
 
-@pytest.mark.parametrize(("drop_ins", "tenths"), [(True, 20), (False, 12)])
+@pytest.mark.parametrize(("drop_ins", "tenths"), [(True, 20), (False, 15)])
 def test_its_exposure_is_small(installed: Path, drop_ins: bool, tenths: int) -> None:
     if not drop_ins:
         shutil.rmtree(installed / "etc" / "systemd" / "system" / f"{UNIT.name}.d")
@@ -131,7 +132,7 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """An empty cgroup, to be filled with others."""
+    """A cgroup with an empty one in it, to be filled with others."""
     folder = cgroup2_mount() / f"baseline-unit-test-{os.getpid()}"
     (folder / "first").mkdir(parents=True)
     yield folder
@@ -200,18 +201,26 @@ def enter_shell(group: Path, name: str) -> None:
     subprocess.run(["sh", "-c", script], check=True)
 
 
-def await_alert(process: Process, replica: str) -> None:
-    """Read alerts, also of cgroups that are quiet, up to the one of this cgroup."""
+def await_alert(process: Process, replica: str, signal: str) -> dict[str, Any]:
+    """Read alerts up to the one of this cgroup that this signal leads."""
     assert process.stdout
-    alerts = map(json.loads, process.stdout)
-    assert any(alert["replica"] == replica for alert in alerts)
+    alerts: Iterator[dict[str, Any]] = map(json.loads, process.stdout)
+    return next(a for a in alerts if (a["replica"], a["signal"]) == (replica, signal))
 
 
 @pytest.mark.kernel
 def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
+    script = f'echo $$ > "{group}/first/cgroup.procs"; echo; read line; /bin/true'
+    shell = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert shell.stdout
+    assert shell.stdout.readline()
     process, _ = watching(start, group)
+    shell.communicate(b"\n")
+    alert = await_alert(process, f"{group.name}/first", "executions")
+    lineage = [image["path"] for image in alert["evidence"][0]["item"]["lineage"]]
+    assert lineage == [os.path.realpath(program) for program in ("/bin/sh", "/bin/true")]
     enter_shell(group, "second")
-    await_alert(process, f"{group.name}/second")
+    await_alert(process, f"{group.name}/second", "executions")
     sets = capability_sets(process.pid)[process.pid]
     assert (sets["CapPrm"], sets["CapEff"], sets["NoNewPrivs"]) == (0, 0, 1)
     owner = Path(f"/proc/{process.pid}").stat().st_uid
@@ -235,7 +244,7 @@ def test_a_killed_service_leaves_no_gap(start: Start, group: Path) -> None:
     assert pinned_versions()
     enter_shell(group, "meanwhile")
     process, _ = watching(start, group)
-    await_alert(process, f"{group.name}/meanwhile")
+    await_alert(process, f"{group.name}/meanwhile", "executions")
     process.send_signal(signal.SIGTERM)
     _, talk = process.communicate()
     assert process.returncode == 0, talk
@@ -256,6 +265,17 @@ def test_the_service_has_metrics_and_names_containers(start: Start, group: Path)
     process.send_signal(signal.SIGTERM)
     _, talk = process.communicate()
     assert process.returncode == 0, talk
+
+
+@pytest.mark.kernel
+def test_it_says_so_when_rights_cannot_be_given_up(start: Start, group: Path) -> None:
+    process, _ = watching(start, group, Path(__file__).with_name("no-capset.conf"))
+    assert process.stderr
+    assert process.stderr.readline() == (
+        "Rights that are not needed any more cannot be given up: Operation not permitted\n"
+    )
+    enter_shell(group, "second")
+    await_alert(process, f"{group.name}/second", "executions")
 
 
 FORBIDDEN = {

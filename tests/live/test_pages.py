@@ -179,6 +179,13 @@ def test_a_long_alert_scrolls_to_its_end_and_no_further() -> None:
     ]
 
 
+def test_names_that_a_terminal_could_obey_are_written_out() -> None:
+    shown = of_alerts("\x1b[2J\x07")
+    for view in all_pages(shown)[:2]:
+        text = "\n".join(plain(pages(80).screen(view, shown).lines))
+        assert r"\x1b[2J\x07" in text
+
+
 def test_a_low_terminal_still_shows_alerts() -> None:
     shown = of_alerts()
     lines = plain(pages(80, 10).screen(all_pages(shown)[1], shown).lines)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseline.workloads.naming import pod_owner, workload_name
+from baseline.container import Container
+from baseline.workloads.naming import container_of, pod_owner, workload_name
 
 ID = "3f0d" * 16
 CONTAINERD = f"run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json"
@@ -105,6 +106,14 @@ def test_docker(tmp_path: Path) -> None:
         {"ID": ID, "Name": "/shop-web-1", "Config": {"Image": "nginx:1.27"}},
     )
     assert workload_name(f"system.slice/docker-{ID}.scope", tmp_path) == "shop-web-1"
+
+
+def test_the_container_of_a_cgroup(tmp_path: Path) -> None:
+    cgroup = f"system.slice/docker-{ID}.scope/inner"
+    assert container_of("system.slice/nginx.service", tmp_path) is None
+    assert container_of(cgroup, tmp_path) == Container(ID, "")
+    put(tmp_path, f"var/lib/docker/containers/{ID}/config.v2.json", {"Name": "/shop-web-1"})
+    assert container_of(cgroup, tmp_path) == Container(ID, "shop-web-1")
 
 
 @pytest.mark.parametrize("file", ["containers.json", "volatile-containers.json"])

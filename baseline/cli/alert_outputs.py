@@ -1,0 +1,90 @@
+"""Where ``watch`` writes its alerts: standard output, and a file if there is one."""
+
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from baseline.alerts.alert import Alert
+from baseline.alerts.delivery import Delivery
+from baseline.alerts.destinations import FileDestination, StreamDestination
+from baseline.alerts.json_lines import JsonLinesSink
+from baseline.alerts.text import TextSink
+from baseline.cli.progress import ProgressBar, counted
+from baseline.errors import OutputError
+
+FORMATS = ("text", "json")
+
+
+class AlertOutputs:
+    """Takes alerts without ever waiting for those who read them.
+
+    Args:
+        form: one of ``FORMATS``, for standard output.
+        file: gets JSON lines, too; ``None`` for no file.
+        progress: taken off the terminal while an alert is written there.
+        say: told what keeps alerts from where they should go.
+
+    Raises:
+        BaselineError: the file can never be written.
+    """
+
+    def __init__(
+        self, form: str, file: Path | None, progress: ProgressBar, say: Callable[[str], None]
+    ) -> None:
+        is_terminal = sys.stdout.isatty()
+        stdout = StreamDestination(
+            sys.stdout.fileno(),
+            "standard output",
+            progress.hidden if is_terminal else nullcontext,
+        )
+        destination = FileDestination(file) if file else None
+        if destination:
+            destination.require()
+        first = Delivery(stdout, say)
+        self._deliveries = [first]
+        self._sinks: list[TextSink | JsonLinesSink] = [
+            JsonLinesSink(first.put)
+            if form == "json"
+            else TextSink(first.put, is_terminal=is_terminal)
+        ]
+        if destination:
+            second = Delivery(destination, say)
+            self._deliveries.append(second)
+            self._sinks.append(JsonLinesSink(second.put))
+
+    def write(self, alert: Alert) -> None:
+        """Take one alert."""
+        for sink in self._sinks:
+            sink.write(alert)
+
+    def require_delivered(self) -> None:
+        """Own up to what did not arrive.
+
+        Raises:
+            OutputError: that is some.
+        """
+        undelivered = [
+            f"{counted(delivery.undelivered, 'alert')} to {delivery.name}"
+            for delivery in self._deliveries
+            if delivery.undelivered
+        ]
+        if undelivered:
+            raise OutputError(
+                f"Not delivered: {', '.join(undelivered)}",
+                "Mend what is said above, and add --alerts FILE for a second place to look",
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for delivery in self._deliveries:
+            delivery.close()

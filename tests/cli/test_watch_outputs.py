@@ -1,0 +1,171 @@
+"""What becomes of alerts whose readers are slow, gone or out of room."""
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from full_disk import small_disk
+from running import BASELINE, ENVIRONMENT, run
+
+WATCHED = "Watched 30 windows: 1 alert (19 anomalous windows of nothing but what was reported); "
+
+
+@pytest.fixture
+def watch(models: Path, intruded: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The command that finds one alert, in text and not at a pace."""
+    monkeypatch.setitem(ENVIRONMENT, "BASELINE_WATCH_BUDGET", "2/hour")
+    return [BASELINE, "watch", "--from", intruded, "--models", models]
+
+
+def start(
+    command: list[object], *more: object, stdout: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*map(str, command), *map(str, more)],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+
+
+def ids(file: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in file.read_text().splitlines()]
+
+
+def test_a_file_gets_every_alert_as_json_and_stdout_too(
+    watch: list[object], tmp_path: Path
+) -> None:
+    file = tmp_path / "alerts.jsonl"
+    out, talk = start(watch, "--alerts", file, "--format", "json").communicate()
+    assert file.read_text() == out
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert talk == f"{WATCHED}nothing lost.\n"
+    text, _ = start(watch, "--alerts", file).communicate()
+    assert text.startswith("web  2026-")
+    assert file.read_text() == out * 2  # appended
+
+
+def test_a_file_that_cannot_be_is_refused_before_the_work(
+    watch: list[object], tmp_path: Path
+) -> None:
+    process = start(watch, "--alerts", tmp_path / "no" / "alerts.jsonl")
+    assert process.communicate()[1] == (
+        f"Error: {tmp_path}/no/alerts.jsonl cannot be written: No such file or directory. "
+        "Create the folder above it first.\n"
+    )
+    assert process.returncode == 1
+
+
+def test_a_reader_that_leaves_does_not_end_a_watch(watch: list[object], tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    process = start(watch, "--alerts", tmp_path / "alerts.jsonl", stdout=theirs)
+    os.close(theirs)
+    _, talk = process.communicate()
+    assert talk.splitlines() == [
+        "Nobody reads standard output any more: its alerts are only counted from now on.",
+        f"{WATCHED}nothing lost.",
+        "Error: Not delivered: 1 alert to standard output. Mend what is said above, and add "
+        "--alerts FILE for a second place to look.",
+    ]
+    assert process.returncode == 1
+    assert len(ids(tmp_path / "alerts.jsonl")) == 1
+
+
+def test_an_anomaly_is_one_also_where_nobody_reads_it(watch: list[object]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    process = start(watch, "--fail-on", "anomaly", stdout=theirs)
+    os.close(theirs)
+    process.communicate()
+    assert process.returncode == 3
+
+
+def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    filled = 0
+    try:
+        while True:
+            filled += os.write(theirs, bytes(4096))
+    except BlockingIOError:
+        pass
+    os.set_blocking(theirs, True)
+    process = start(watch, "--alerts", tmp_path / "alerts.jsonl", stdout=theirs)
+    os.close(theirs)
+    _, talk = process.communicate()  # while its stdout is stuck
+    assert f"{WATCHED}nothing lost." in talk
+    assert "Error: Not delivered: 1 alert to standard output." in talk
+    assert process.returncode == 1
+    assert len(ids(tmp_path / "alerts.jsonl")) == 1
+    with os.fdopen(ours, "rb") as reader:
+        assert reader.read() == bytes(filled)
+
+
+def test_a_full_disk_under_stdout_is_an_error(watch: list[object]) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = start(watch, stdout=full)
+    os.close(full)
+    _, talk = process.communicate()
+    assert process.returncode == 1
+    assert talk.splitlines() == [
+        "Alerts cannot be written to standard output: No space left on device. They wait, and it "
+        "is tried again.",
+        f"{WATCHED}nothing lost.",
+        "Error: Not delivered: 1 alert to standard output. Mend what is said above, and add "
+        "--alerts FILE for a second place to look.",
+    ]
+
+
+def test_disks_that_are_full_for_a_while_get_their_alerts(
+    watch: list[object], tmp_path: Path
+) -> None:
+    with small_disk(tmp_path, 1 << 20) as disk:
+        out, file = disk.folder / "stdout", disk.folder / "alerts.jsonl"
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT)
+        disk.fill()
+        # The alert comes after two seconds, the end after six.
+        process = start(
+            watch, "--pace", "5", "--alerts", file, "--format", "json", stdout=descriptor
+        )
+        os.close(descriptor)
+        assert process.stderr
+        said = sorted(process.stderr.readline() for _ in range(2))
+        assert [message.split(":")[0] for message in said] == [
+            f"Alerts cannot be written to {file}",
+            "Alerts cannot be written to standard output",
+        ]
+        assert file.stat().st_size == 0
+        disk.free()
+        _, talk = process.communicate()
+        assert sorted(talk.splitlines()) == [
+            f"Alerts are written to {file} again.",
+            "Alerts are written to standard output again.",
+            f"{WATCHED}nothing lost.",
+        ]
+        assert process.returncode == 0
+        assert len(ids(file)) == 1
+        assert out.read_text() == file.read_text()
+
+
+def test_a_closed_stderr_does_not_end_a_watch(watch: list[object], tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [*map(str, watch), "--alerts", str(tmp_path / "alerts.jsonl")],
+        stdout=theirs,
+        stderr=theirs,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    os.close(theirs)
+    assert done.returncode == 1
+    assert len(ids(tmp_path / "alerts.jsonl")) == 1
+
+
+def test_the_help_says_what_becomes_of_alerts() -> None:
+    assert "--alerts FILE" in run("watch", "--help").stdout
