@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from baseline.alerts.flood import Flood
 from baseline.model.score import Call, Evidence, Item, Score, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import ngram_names, symbol_name
@@ -32,6 +33,7 @@ class RaisedBy(StrEnum):
     FIRST_SIGHT = "first sight"
     WINDOW = "window"
     SHIFT = "lasting shift"
+    FLOOD = "flood"
 
 
 def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> Evidence:
@@ -60,7 +62,7 @@ class Alert:
         architecture: whose system-call numbers the n-grams hold.
         time: when it was detected, by the clock of the observations, in nanoseconds since the
             epoch.
-        start, end: of what was judged, likewise; both ``time`` for a first sight.
+        start, end: of what was judged, likewise; of first sights from the first to the last.
         test: what raised it.
         score: how surprising it is, against which threshold, and the evidence.
         once_in: seconds of normal time in which so much evidence comes once, as far as that can be
@@ -71,6 +73,7 @@ class Alert:
             an earlier alert told of them.
         folded: windows since the workload's last alert that were anomalous by nothing but what
             that alert, or an earlier one, had told.
+        flood: how much was new at once; ``None`` where it was no flood.
     """
 
     workload: str
@@ -86,6 +89,7 @@ class Alert:
     process: Process | None
     already_reported: int = 0
     folded: int = 0
+    flood: Flood | None = None
 
     @property
     def id(self) -> str:
@@ -119,7 +123,9 @@ class Alert:
             for s in _MOST_TELLING
             if others[s]
         ]
-        return self._sentence(leading, among) + (f"; also {', '.join(also)}" if also else "")
+        flood = f"{self.flood}; " if self.flood else ""
+        also_new = f"; also {', '.join(also)}" if also else ""
+        return flood + self._sentence(leading, among) + also_new
 
     def _sentence(self, leading: Evidence, among: int) -> str:
         item = leading.item
@@ -152,7 +158,7 @@ class Alert:
         time, start, end     ISO 8601, UTC
         workload, replica    text
         headline             what happened, in one line
-        test                 ``first sight``, ``window`` or ``lasting shift``
+        test                 ``first sight``, ``window``, ``lasting shift`` or ``flood``
         signal               of the leading evidence: ``ngrams``, ``executions``, ``connections``
                              or ``calls``
         bits, threshold      how rare so much evidence is in normal time, and how rare it had to be
@@ -169,6 +175,8 @@ class Alert:
                              4,096
         already_reported     number of items
         folded               number of windows
+        flood                ``seconds``, ``new`` (items), ``folded`` (events), ``held_back`` (first
+                             sights); or null
         ===================  ==============================================================
 
         An ``item`` is ``{syscalls, packed}``, ``{lineage, uid}``, ``{direction, protocol, peer,
@@ -217,6 +225,7 @@ class Alert:
             "unlisted_ngrams": self._unlisted_ngrams(),
             "already_reported": self.already_reported,
             "folded": self.folded,
+            "flood": self.flood and self.flood._asdict(),
         }
 
     def _unlisted_ngrams(self) -> list[str]:

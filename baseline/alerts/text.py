@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from baseline.alerts.alert import Alert, RaisedBy, iso_time
+from baseline.alerts.incident import Event, Report
+from baseline.alerts.incident_text import end_of, update_of
 from baseline.model.score import LEAST_P_VALUE, Evidence
 from baseline.printable import printable
 from baseline.window import Image
@@ -27,22 +29,33 @@ _LENGTHS = (
 
 
 class TextSink:
-    """Writes alerts to a stream as text; in colour where the stream is a terminal."""
+    """Writes reports to a stream as text; in colour where the stream is a terminal.
+
+    The alert that opens an incident is written in full, its updates and its end in short.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
 
-    def write(self, alert: Alert) -> None:
-        """Write one alert.
+    def write(self, report: Report) -> None:
+        """Write one report.
 
         Raises:
             OSError: the stream cannot be written to.
         """
         with self._console.capture() as rendered:
-            self._console.print(_render(alert))
+            self._console.print(_render_report(report))
         lines = rendered.get().splitlines()
         print(*(line.rstrip() for line in lines), sep="\n", file=self._stream, flush=True)
+
+
+def _render_report(report: Report) -> RenderableType:
+    if not report.alert:
+        return end_of(report)
+    if report.event == Event.OPENED:
+        return _render(report.alert)
+    return update_of(report, report.alert)
 
 
 def _render(alert: Alert) -> RenderableType:
@@ -62,7 +75,7 @@ def _render(alert: Alert) -> RenderableType:
         "evidence",
         f"{score.bits:.1f} bits, threshold {score.threshold:.1f}: {_once_in(alert)}",
     )
-    if score.bits < score.threshold:
+    if score.bits < score.threshold and score.wholly_new:
         facts.add_row("new", "in every way that the model can tell, which is always an alert")
     if alert.test == RaisedBy.SHIFT:
         facts.add_row("lasting", f"too little in a window, together since {iso_time(alert.start)}")
@@ -112,7 +125,8 @@ def _learned(alert: Alert, evidence: Evidence) -> str:
     """When learning saw it, and what evidence there would be without it."""
     seen = evidence.seen
     text = f"in learning {_period(seen.first, seen.last)}" if seen else "never in learning"
-    if alert.test == RaisedBy.FIRST_SIGHT or math.isnan(evidence.without):
+    is_alone = alert.test == RaisedBy.FIRST_SIGHT and len(alert.score.evidence) == 1
+    if is_alone or math.isnan(evidence.without):
         return text
     return f"{text}; without it {evidence.without:.1f} bits"
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from baseline.alerts.alert import RaisedBy
+from baseline.alerts.incident import Event
 from baseline.errors import BaselineError
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
@@ -111,7 +112,7 @@ class WrittenAlert:
 
 
 def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
-    """Alerts, one on each line that is not empty.
+    """Alerts, one on each line that is not empty and not about the end of an incident.
 
     Args:
         lines: of JSON in UTF-8.
@@ -124,7 +125,9 @@ def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
         if not line.strip():
             continue
         try:
-            yield WrittenAlert.from_dict(json.loads(line))
+            values = json.loads(line)
+            if values.get("event") != Event.CLOSED:
+                yield WrittenAlert.from_dict(values)
         except _NO_ALERT as cause:
             raise AlertsError(
                 f"Line {number:,} of {source} is no alert ({cause!s:.100})",

@@ -1,13 +1,14 @@
 """``baseline watch``: windows to alerts."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
 import click
 
 from baseline.alerts.detector import Detector
+from baseline.alerts.incident import Incidents, Report, still_open
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.cli.budget import budget_option
@@ -80,12 +81,14 @@ def command(
 ) -> None:
     """Tell what workloads do that deviates from what was learned, and why.
 
-    Alerts go to stdout, one for each thing that happened; everything else to stderr. Replaying
-    recordings needs no rights at all.
+    Alerts go to stdout, one for each thing that happened; everything else to stderr. The first
+    one opens an incident of its workload, further ones update it, and after ten quiet minutes it
+    is closed. Replaying recordings needs no rights at all.
     """
     learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
     _say_what_is_supported(learned, budget)
     detector = Detector(learned)
+    incidents = Incidents(detector)
     sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
     with (
@@ -97,15 +100,16 @@ def command(
             require_architecture(model, opened.architecture)
         _say_what_length_hides(learned, opened.interval)
         for observation in opened.observations:
-            alert = detector.observe(observation)
-            if alert:
-                with progress.hidden(), writing_to_stdout():
-                    sink.write(alert)
+            if reports := incidents.observe(observation):
+                with progress.hidden():
+                    _write(reports, sink)
             if isinstance(observation, Window):
                 losses.add(observation)
                 progress.advance(f", {counted(detector.alerts, 'alert')}")
             for workload in detector.workloads_without_model():
                 say(f"There is no model of {workload} in {models}: learn it to have it watched.")
+        with progress.hidden():
+            _write(incidents.rest(), sink)
     if detector.windows and not detector.judged:
         raise ModelError(
             f"Nothing was judged: {models} has models of {', '.join(sorted(learned))} alone",
@@ -114,11 +118,21 @@ def command(
     folded = counted(detector.folded, "anomalous window")
     say(
         f"Watched {counted(detector.judged, 'window')}: {counted(detector.alerts, 'alert')}"
+        + f" in {counted(incidents.opened, 'incident')}" * bool(detector.alerts)
         + f" ({folded} of nothing but what was reported)" * bool(detector.folded)
         + f"; {losses.summary()}."
     )
+    if still := still_open(incidents.open):
+        more = f" and {len(still) - _NAMED} more" * (len(still) > _NAMED)
+        say(f"Still open: {', '.join(still[:_NAMED])}{more}.")
     if fail_on and detector.alerts:
         context.exit(ANOMALIES_FOUND)
+
+
+def _write(reports: Iterable[Report], sink: TextSink | JsonLinesSink) -> None:
+    with writing_to_stdout():
+        for report in reports:
+            sink.write(report)
 
 
 def _say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from baseline.alerts.alert import Alert, RaisedBy
+from baseline.alerts.detector import Folded
+from baseline.alerts.incident import Event, Incident, Report
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.model.score import Call, Evidence, Score, Seen
@@ -63,9 +65,13 @@ def alert(
     )
 
 
-def as_text(shown: Alert) -> str:
+def opening(alert: Alert) -> Report:
+    return Incident.opened_by(alert, Folded(), TIME).report(Event.OPENED, TIME, alert)
+
+
+def as_text(shown: Alert | Report) -> str:
     stream = io.StringIO()
-    TextSink(stream).write(shown)
+    TextSink(stream).write(shown if isinstance(shown, Report) else opening(shown))
     return stream.getvalue()
 
 
@@ -162,7 +168,7 @@ def test_colour_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     ours, theirs = os.openpty()
     with os.fdopen(theirs, "w") as terminal:
-        TextSink(terminal).write(alert())
+        TextSink(terminal).write(opening(alert()))
         assert b"\x1b[" in os.read(ours, 1 << 16)
     os.close(ours)
 
@@ -181,8 +187,8 @@ def test_printable_text_stays_as_it_is() -> None:
 def test_json_is_one_ascii_line_for_each_alert_at_once(tmp_path: Path) -> None:
     with (tmp_path / "alerts").open("w", encoding="ascii") as stream:
         sink = JsonLinesSink(stream)
-        sink.write(alert(comm="\x1b\n\udcff"))
-        sink.write(alert())
+        sink.write(opening(alert(comm="\x1b\n\udcff")))
+        sink.write(opening(alert()))
         lines = (tmp_path / "alerts").read_text().splitlines()  # before the stream is closed
     assert [json.loads(line)["process"]["comm"] for line in lines] == ["\x1b\n\udcff", "sh"]
 
@@ -193,6 +199,6 @@ def test_a_stream_that_fails_is_told(sink: type[TextSink] | type[JsonLinesSink])
     os.close(ours)
     stream = os.fdopen(theirs, "w")
     with pytest.raises(BrokenPipeError):
-        sink(stream).write(alert())
+        sink(stream).write(opening(alert()))
     with suppress(BrokenPipeError):  # of what was not flushed yet
         stream.close()
