@@ -124,7 +124,7 @@ def command(
     )
     if still := still_open(incidents.open):
         more = f" and {len(still) - _NAMED} more" * (len(still) > _NAMED)
-        say(f"Still open: {', '.join(still[:_NAMED])}{more}.")
+        say(f"Incidents still open: {', '.join(still[:_NAMED])}{more}.")
     if fail_on and detector.alerts:
         context.exit(ANOMALIES_FOUND)
 

@@ -30,6 +30,11 @@ SH = Process(4123, 4123, "sh", (NGINX, SHELL))
 THRESHOLD = 30.0
 
 
+def program(number: int) -> Execution:
+    """One of ever-new programs."""
+    return Execution((NGINX, Image(f"/bin/{number}")), 33)
+
+
 class PlainSignal:
     """Bits of an item that is not known."""
 
@@ -85,7 +90,7 @@ class PlainModel:
             by_signal[signal_of(item)] += surprise
         evidence = tuple(
             Evidence(signal_of(i), i, str(i), 1, surprise, "", seen=None, without=bits - surprise)
-            for i, surprise in list(unknown.items())[:5]
+            for i, surprise in sorted(unknown.items(), key=lambda pair: -pair[1])[:5]
         )
         return Score(bits, THRESHOLD, 2 ** -min(bits, 500.0), by_signal, (), evidence)
 

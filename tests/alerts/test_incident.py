@@ -13,6 +13,7 @@ from plain_model import (
     SECOND,
     SHELL_STARTED,
     PlainModel,
+    program,
     sighting,
     window,
 )
@@ -20,7 +21,7 @@ from plain_model import (
 from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Event, Incidents, Report, still_open
 from baseline.sighting import Observation
-from baseline.window import Connection, Execution, Image
+from baseline.window import Connection, Execution
 
 QUIET = 600
 
@@ -41,10 +42,6 @@ def told(incidents: Incidents, observations: Iterable[Observation]) -> list[Repo
 
 def events(reports: Iterable[Report]) -> list[Event]:
     return [report.event for report in reports]
-
-
-def program(number: int) -> Execution:
-    return Execution((Image("/bin/sh"), Image(f"/bin/{number}")), 0)
 
 
 def test_the_first_alert_opens_and_the_next_updates(incidents: Incidents) -> None:
