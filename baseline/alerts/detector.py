@@ -30,7 +30,7 @@ JUDGED = 256
 """First sights of each signal of a workload that are judged in a second; the others wait."""
 
 _FIRST_SIGHTS = {
-    Signal.NGRAMS: (2, 1.0),
+    Signal.NGRAMS: (1, 1.0),
     Signal.EXECUTIONS: (16, 4.0),
     Signal.CONNECTIONS: (16, 4.0),
 }
