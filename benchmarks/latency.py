@@ -1,6 +1,6 @@
 """How long from the system call to the line on stdout: new programs, peers and n-grams.
 
-    sudo .venv/bin/python benchmarks/latency.py [--events N] [--minutes M] [--learn M] [--json FILE]
+    sudo .venv/bin/python benchmarks/latency.py [--events N] [--minutes M] [--part idle]
 
 Sixteen services do the same over and over (``programs/newcomer.c``), each a workload of its own, so
 that no incident waits for another.  They are learned, then watched by ``baseline watch --format
@@ -38,6 +38,7 @@ CHANCE = random.Random(1)  # noqa: S311 - not for secrets
 PROGRAMS = Path(__file__).parent / "programs"
 PARENT = "baseline-latency"
 SERVICES = 16
+PARTS = ("idle", "load")
 KINDS = ("program", "peer", "n-gram")
 LEARNED_PORT, NEW_PORTS = 9, 20_000
 LEARNED_CALL, UNUSED_CALLS, UNUSED = 110, 340, 83
@@ -109,22 +110,25 @@ class Usual:
 
 
 def newcomers(each: int, folder: Path, program: Path, first: int) -> list[Newcomer]:
-    """Distinct new things, so many of each kind."""
-    found = []
+    """Distinct new things, so many of each kind: the kinds at random, the services in turn."""
+    found: dict[str, list[Newcomer]] = {kind: [] for kind in KINDS}
     for number in range(first, first + each):
         service = number % SERVICES
         path = folder / f"new-{number}"
         os.link(program, path)
         port = NEW_PORTS + number
         call = UNUSED_CALLS + number // SERVICES % UNUSED
-        found += [
+        for newcomer in (
             Newcomer("program", service, f"program {path}", str(path)),
             Newcomer(
                 "peer", service, f"peer 127.0.{number // 250 + 7}.{number % 250} {port}", str(port)
             ),
             Newcomer("n-gram", service, f"call {call}", f"syscall_{call}"),
-        ]
-    return found
+        ):
+            found[newcomer.kind].append(newcomer)
+    order = [kind for kind in KINDS for _ in range(each)]
+    CHANCE.shuffle(order)
+    return [found[kind].pop(0) for kind in order]
 
 
 def names_in(alert: Mapping[str, Any]) -> Iterator[str]:
@@ -218,7 +222,6 @@ def measure(services: list[Service], models: Path, events: list[Newcomer], minut
     time.sleep(5)
     began = time.monotonic()
     moments = sorted(CHANCE.uniform(0, minutes * 60) for _ in events)
-    CHANCE.shuffle(events)
     for moment, event in zip(moments, events, strict=True):
         time.sleep(max(began + moment - time.monotonic(), 0))
         event.began = services[event.service].act(event.act)
@@ -254,6 +257,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200, help="of each kind, in each part")
     parser.add_argument("--minutes", type=float, default=4, help="of each part")
     parser.add_argument("--learn", type=float, default=2, metavar="MINUTES")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this one")
     parser.add_argument("--json", type=Path, help="file for every single time")
     arguments = parser.parse_args()
     everything = {}
@@ -271,7 +275,7 @@ def main() -> None:
         usual = Usual(services, known)
         stack.callback(usual.end)
         models = learn(folder, arguments.learn)
-        for number, load in enumerate(("idle", "under load")):
+        for number, load in enumerate(arguments.part or PARTS):
             events = newcomers(arguments.events, folder, known, number * arguments.events)
             with busy(syscall_loop) if load != "idle" else ExitStack():
                 before = os.getloadavg()[0]

@@ -30,11 +30,14 @@ JUDGED = 256
 """First sights of each signal of a workload that are judged in a second; the others wait."""
 
 _FIRST_SIGHTS = {
-    Signal.NGRAMS: (1, 1.0),
+    Signal.NGRAMS: (4, 1.0),
     Signal.EXECUTIONS: (16, 4.0),
     Signal.CONNECTIONS: (16, 4.0),
 }
 """How many alerts first sights of each signal raise: at once, and then in a second."""
+
+_SAME_ACT = 1.0
+"""Seconds in which the system calls of a process belong to what an alert has just told of it."""
 
 
 class Folded(NamedTuple):
@@ -59,6 +62,7 @@ class _Watched:
         model: what was learned.
         reported: item -> when an alert told of it; the oldest first.
         processes: item that the model does not know -> who did it, from its first sight.
+        acting: id of a process -> when an alert told of it at first sight.
         running: replica -> what was sighted since its last window.
         judged: by signal, how many first sights may be judged.
         telling: by signal, how many alerts first sights may raise.
@@ -73,6 +77,7 @@ class _Watched:
     model: WorkloadModel
     reported: dict[Item, int] = field(default_factory=dict)
     processes: dict[Item, Process] = field(default_factory=dict)
+    acting: dict[int, int] = field(default_factory=dict)
     running: dict[str, RunningWindow] = field(default_factory=dict)
     judged: dict[Signal, Allowance] = field(
         default_factory=lambda: {signal: Allowance(JUDGED, JUDGED) for signal in HISTOGRAMS}
@@ -104,8 +109,9 @@ class Detector:
 
     What first sights cost is bounded.  So many of a signal are judged in a second, so many alerts
     raised; the others are left to their window, which holds them all.  Each signal has its own
-    bounds, because a new program brings new system calls by the dozen, and a flood of these must
-    not hide the next program.
+    bounds, so that a flood of system calls does not hide the program behind it.  A new program
+    brings new system calls by the dozen: those of a process that was told of a moment ago wait for
+    their window, too.
 
     Time is that of the observations: replaying a recording gives the same alerts every time.
 
@@ -163,11 +169,11 @@ class Detector:
         return names
 
     def _observe_sighting(self, sighting: Sighting, watched: _Watched) -> Alert | None:
-        item, time = sighting.item, sighting.time
+        item, time, process = sighting.item, sighting.time, sighting.process
         if watched.model.knows(item):
             return None
-        if sighting.process:
-            _remember(watched.processes, item, sighting.process)
+        if process:
+            _remember(watched.processes, item, process)
         running = watched.running.get(sighting.replica)
         if running is None:
             running = RunningWindow(watched.model, {})
@@ -181,7 +187,9 @@ class Detector:
         signal = signal_of(item)
         if not watched.judged[signal].take(time) or not running.add(item, time):
             watched.folded = watched.folded._replace(sightings=watched.folded.sightings + 1)
-        if not flood and not watched.telling[signal].has(time):
+        told = watched.acting.get(process.pid) if process else None
+        is_same_act = signal == Signal.NGRAMS and _is_near(told, time, round(_SAME_ACT * 1e9))
+        if not flood and (is_same_act or not watched.telling[signal].has(time)):
             return None
         if not running.is_anomaly:
             return None
@@ -189,13 +197,14 @@ class Detector:
         if not _tells(score):
             return None
         watched.telling[signal].take(time)
+        if process:
+            _remember(watched.acting, process.pid, time)
         if flood:
             watched.flooded = time
-        span = running.start or time, time
-        unseen = running.items
+        since, unseen = running.start or time, running.items
         running.clear()
         test = RaisedBy.FLOOD if flood else RaisedBy.FIRST_SIGHT
-        return self._alert(watched, sighting, span, score, test, unseen=unseen, flood=flood)
+        return self._alert(watched, sighting, score, test, unseen=unseen, flood=flood, since=since)
 
     def _observe_window(self, window: Window, watched: _Watched) -> Alert | None:
         model = watched.model
@@ -203,10 +212,10 @@ class Detector:
         _remember(watched.running, window.replica, running)
         shift = watched.shifts.pop(window.replica, None) or LastingShift()
         _remember(watched.shifts, window.replica, shift)
-        whole = score = model.score(window)
+        whole = score = model.score(window, explained=False)
         repeated = self._repeated(watched, window)
         if repeated:
-            score = model.score(window, without=repeated)
+            score = model.score(window, without=repeated, explained=False)
         shift.add(window, score.bits, repeated)
         if _is_near(watched.shifted, window.end, self._repeat_after):
             shift.reset()
@@ -219,22 +228,17 @@ class Detector:
                 shift.reset()
                 _fold(watched, len(unseen))
                 return None
-            flood = None
-        if flood:
-            watched.flooded = window.end
+        elif flood and (evidence := model.explain(window)):
             shift.reset()
-            score = whole if whole.evidence else replace(whole, evidence=model.explain(window))
-            if not score.evidence:  # that something was folded surprises nobody
-                _fold(watched)
-                return None
-            span = window.start, window.end
-            return self._alert(
-                watched, window, span, score, RaisedBy.FLOOD, unseen=new, flood=flood
-            )
+            watched.flooded = window.end
+            score = replace(whole, evidence=evidence)
+            return self._alert(watched, window, score, RaisedBy.FLOOD, unseen=new, flood=flood)
         if whole.is_anomaly and not score.is_anomaly:
             _fold(watched)
         test, start = RaisedBy.WINDOW, window.start
-        if not score.is_anomaly and shift.bits >= model.shift_threshold:
+        if score.is_anomaly:
+            score = model.score(window, without=repeated)
+        elif shift.bits >= model.shift_threshold:
             test, start = RaisedBy.SHIFT, shift.start
             watched.shifted = window.end
             score = replace(
@@ -250,9 +254,9 @@ class Detector:
         if not _tells(score):
             return None
         shift.reset()
-        span = start, window.end
+        judged = replace(window, start=start)
         return self._alert(
-            watched, window, span, score, test, unseen=unseen, already_reported=len(repeated)
+            watched, judged, score, test, unseen=unseen, already_reported=len(repeated)
         )
 
     def _repeated(self, watched: _Watched, window: Window) -> set[Item]:
@@ -271,15 +275,18 @@ class Detector:
         self,
         watched: _Watched,
         observation: Observation,
-        span: tuple[int, int],
         score: Score,
         test: RaisedBy,
         *,
         unseen: Sequence[Item],
         already_reported: int = 0,
         flood: Flood | None = None,
+        since: int = 0,
     ) -> Alert:
-        start, end = span
+        if isinstance(observation, Window):
+            start, end = observation.start, observation.end
+        else:
+            start, end = since, observation.time
         leading = leading_evidence(score.evidence, frozenset(unseen))
         evidence = [leading.item, *(e.item for e in score.evidence)]
         alert = Alert(

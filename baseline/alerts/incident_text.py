@@ -34,7 +34,7 @@ def end_of(report: Report) -> RenderableType:
         f"  {iso_time(report.time)}  closed: {report.incident}, quiet for "
         f"{_length(report.time - report.end)}",
     )
-    facts = f"{_so_far(report)} in {_length(report.end - report.start)}"
+    facts = f"in {_length(report.end - report.start)} {_so_far(report)}"
     return _lines(title, Text(printable(report.headline)), facts)
 
 

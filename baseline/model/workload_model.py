@@ -170,18 +170,21 @@ class WorkloadModel:
         budget = self.budget.per_second / self.training.windows_per_second * week
         return min(budget + self.combination.wholly_new_p_value * week, week)
 
-    def score(self, window: Window, without: Collection[Item] = ()) -> Score:
+    def score(
+        self, window: Window, without: Collection[Item] = (), *, explained: bool = True
+    ) -> Score:
         """Judge a window; it does not depend on any other.
 
         Args:
             window: what the workload did.
             without: items to judge it as if they had not occurred.
+            explained: with its evidence where it is anomalous, which takes longer than all else.
         """
         surprises = {
             signal: [s for s in model.surprises(window) if s.item not in without]
             for signal, model in self.signals.items()
         }
-        return self.judge(surprises, counted(window), window)
+        return self.judge(surprises, counted(window), window, explained=explained)
 
     def score_item(self, item: Item) -> Score:
         """Judge one item by itself, as if a window held nothing else that is new."""
@@ -221,7 +224,12 @@ class WorkloadModel:
         )
 
     def judge(
-        self, surprises: Surprises, counted: Mapping[Signal, int], window: Window | None = None
+        self,
+        surprises: Surprises,
+        counted: Mapping[Signal, int],
+        window: Window | None = None,
+        *,
+        explained: bool = True,
     ) -> Score:
         """Judge what was found surprising.
 
@@ -229,6 +237,7 @@ class WorkloadModel:
             surprises: by signal.
             counted: histogram -> what was counted beside it; where it is missing, nothing.
             window: that it was found in, where there is one.
+            explained: with its evidence.
         """
         shares = self.shares(counted)
         by_signal = _by_signal(surprises, shares)
@@ -243,7 +252,7 @@ class WorkloadModel:
             ),
             evidence=(),
         )
-        if not score.is_anomaly:
+        if not score.is_anomaly or not explained:
             return score
         return replace(score, evidence=self._explain(surprises, shares, by_signal, window))
 

@@ -72,7 +72,9 @@ class PlainModel:
     ) -> Score:
         return self._score(surprise.item for found in surprises.values() for surprise in found)
 
-    def score(self, window: Window, without: Collection[Item] = ()) -> Score:
+    def score(
+        self, window: Window, without: Collection[Item] = (), *, explained: bool = True
+    ) -> Score:
         return self._score(item for item in _items(window) if item not in without)
 
     def explain(self, window: Window) -> tuple[Evidence, ...]:

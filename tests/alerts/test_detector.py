@@ -144,9 +144,24 @@ def test_first_sights_add_up_in_the_running_window(detector: Detector) -> None:
 
 
 def test_the_next_alert_takes_as_much_again(detector: Detector) -> None:
-    alerts = [detector.observe(sighting(n / 10, 100 + n)) for n in range(1, 7)]
+    alerts = [detector.observe(sighting(n / 2, 100 + n)) for n in range(1, 7)]
     assert [bool(alert) for alert in alerts] == [False, False, True, False, False, True]
     assert evidence_of(alerts[-1]) == [104, 105, 106]
+
+
+def test_system_calls_of_a_program_that_was_told_of_wait_for_the_window(
+    detector: Detector,
+) -> None:
+    other = Process(99, 99, "other", ())
+    assert detector.observe(sighting(0.1, SHELL_STARTED, SH))
+    for n in range(10, 20):
+        assert detector.observe(sighting(0.2, n, SH)) is None
+    alert = detector.observe(sighting(0.3, 20, other))
+    assert evidence_of(alert) == list(range(10, 15))
+    assert alert is not None
+    assert alert.unseen == set(range(10, 21))
+    assert [detector.observe(sighting(1.4, n, SH)) for n in (30, 31)] == [None] * 2
+    assert detector.observe(sighting(1.5, 32, SH))
 
 
 def test_first_sights_add_up_within_a_window_and_a_replica_alone(detector: Detector) -> None:
