@@ -10,6 +10,8 @@ All of it is normal time, so every alert is a false one.
 - shil: for each CVE the normal runs are learned, and of each attacked run watched what comes before
   the attack. "replica" is the same for a container that learning never saw: all but the last one
   are learned, and that one is watched.
+- sighted: services again, with each window's new items sighted before it, one by one in any order,
+  as `baseline watch` sees them live.  All of them: the kernel sends a first sight only once.
 
 Alerts come from the same Detector that `baseline watch` uses, with budgets that promise 5, 10, 20
 and 40 of them in the time watched. New items: the first 20, 40 and 60 % of all normal time are
@@ -23,7 +25,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +44,7 @@ from baseline.model.score import Item
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings.reader import Recording
 from baseline.recordings.replay import replay
+from baseline.sighting import Observation, Sighting
 from baseline.window import HISTOGRAMS, Signal, Window
 
 PROMISES = (5, 10, 20, 40)
@@ -155,15 +158,31 @@ def splits_of_case(case: Case) -> Iterator[Split]:
     yield Split.of("replica", case.cve, normal[:last], [*normal[last:], before[-1]])
 
 
-def alerts(split: Split) -> list[Alerts]:
-    """Learn, and watch with each of the budgets."""
+def sighted(split: Split) -> list[Observation]:
+    """What is watched, with first sights before each window."""
+    known = items_of(split.learned)
+    chance = np.random.default_rng(1)
+    observed: list[Observation] = []
+    for window in split.watched:
+        items = [i for s, those in items_of([window]).items() for i in those if i not in known[s]]
+        moments = window.start + chance.random(len(items)) * (window.end - window.start)
+        observed += [
+            Sighting(window.workload, window.replica, int(moment), item, None)
+            for moment, item in sorted(zip(moments, items, strict=True), key=itemgetter(0))
+        ]
+        observed.append(window)
+    return observed
+
+
+def alerts(split: Split, observed: Sequence[Observation] | None = None) -> list[Alerts]:
+    """Learn, and watch with each of the budgets; ``observed`` instead of the windows alone."""
     learned = WorkloadModel.fit(split.learned)
     rows = []
     for promised in PROMISES:
         model = learned.with_budget(Budget.of_rate(promised / seconds(split.watched)))
         detector = Detector({model.workload: model})
-        for window in split.watched:
-            detector.observe(window)
+        for observation in observed or split.watched:
+            detector.observe(observation)
         rows.append(Alerts(split.data, split.workload, promised, detector.alerts))
     return rows
 
@@ -283,6 +302,8 @@ def run(arguments: argparse.Namespace) -> None:
         for split in splits:
             print(f"{split.data} {split.workload}", file=sys.stderr)
             told += alerts(split)
+            if split.data == "services":
+                told += alerts(split._replace(data="sighted"), sighted(split))
             if split.data != "replica":
                 came += predictions(split)
     told = with_sums(told)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from baseline.alerts.flood import Flood
 from baseline.alerts.redacted import redacted_evidence, redacted_item, redacted_process
 from baseline.container import Container
 from baseline.model.score import Call, Evidence, Item, Score, signal_of
@@ -34,6 +35,7 @@ class RaisedBy(StrEnum):
     FIRST_SIGHT = "first sight"
     WINDOW = "window"
     SHIFT = "lasting shift"
+    FLOOD = "flood"
 
 
 def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> Evidence:
@@ -65,7 +67,7 @@ class Alert:
         architecture: whose system-call numbers the n-grams hold.
         time: when it was detected, by the clock of the observations, in nanoseconds since the
             epoch.
-        start, end: of what was judged, likewise; both ``time`` for a first sight.
+        start, end: of what was judged, likewise; of first sights from the first to the last.
         test: what raised it.
         score: how surprising it is, against which threshold, and the evidence.
         once_in: seconds of normal time in which so much evidence comes once, as far as that can be
@@ -77,6 +79,7 @@ class Alert:
         folded: windows since the workload's last alert that were anomalous by nothing but what
             that alert, or an earlier one, had told.
         container: where it happened; ``None`` where the replica's cgroup is none of a container.
+        flood: how much was new at once; ``None`` where it was no flood.
     """
 
     workload: str
@@ -93,6 +96,7 @@ class Alert:
     already_reported: int = 0
     folded: int = 0
     container: Container | None = None
+    flood: Flood | None = None
 
     def __post_init__(self) -> None:
         """Redact."""
@@ -136,7 +140,9 @@ class Alert:
             for s in _MOST_TELLING
             if others[s]
         ]
-        return self._sentence(leading, among) + (f"; also {', '.join(also)}" if also else "")
+        flood = f"{self.flood}; " if self.flood else ""
+        also_new = f"; also {', '.join(also)}" if also else ""
+        return flood + self._sentence(leading, among) + also_new
 
     def _sentence(self, leading: Evidence, among: int) -> str:
         item = leading.item
@@ -169,7 +175,7 @@ class Alert:
         time, start, end     ISO 8601, UTC
         workload, replica    text
         headline             what happened, in one line
-        test                 ``first sight``, ``window`` or ``lasting shift``
+        test                 ``first sight``, ``window``, ``lasting shift`` or ``flood``
         signal               of the leading evidence: ``ngrams``, ``executions``, ``connections``
                              or ``calls``
         bits, threshold      how rare so much evidence is in normal time, and how rare it had to be
@@ -190,6 +196,8 @@ class Alert:
                              4,096
         already_reported     number of items
         folded               number of windows
+        flood                ``seconds``, ``new`` (items), ``folded`` (events), ``held_back`` (first
+                             sights); or null
         ===================  ==============================================================
 
         An ``item`` is ``{syscalls, packed}``, ``{lineage, uid}``, ``{direction, protocol, peer,
@@ -234,6 +242,7 @@ class Alert:
             "unlisted_ngrams": self._unlisted_ngrams(),
             "already_reported": self.already_reported,
             "folded": self.folded,
+            "flood": self.flood and self.flood._asdict(),
         }
 
     def _unlisted_ngrams(self) -> list[str]:

@@ -1,15 +1,19 @@
 """From observations to alerts: what is anomalous, and has not been told already."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
+from baseline.alerts.allowance import Allowance
+from baseline.alerts.flood import Flood, NewThisSecond, flood_in, folded_in
 from baseline.alerts.lasting_shift import LastingShift
+from baseline.container import Container
+from baseline.model.running_window import RunningWindow
 from baseline.model.score import LEAST_P_VALUE, Call, Item, Score, signal_of
-from baseline.model.workload_model import WorkloadModel
+from baseline.model.workload_model import WorkloadModel, counted
 from baseline.sighting import Observation, Process, Sighting
-from baseline.window import Signal, Window
+from baseline.window import HISTOGRAMS, Signal, Window, is_folded
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -23,6 +27,33 @@ LASTS_FOR = 10.0
 REMEMBERED = 4096
 """Items of each kind remembered for a workload; beyond it the oldest are forgotten."""
 
+JUDGED = 256
+"""First sights of each signal of a workload that are judged in a second; the others wait."""
+
+_FIRST_SIGHTS = {
+    Signal.NGRAMS: (4, 1.0),
+    Signal.EXECUTIONS: (16, 4.0),
+    Signal.CONNECTIONS: (16, 4.0),
+}
+"""How many alerts first sights of each signal raise: at once, and then in a second."""
+
+_SAME_ACT = 1.0
+"""Seconds in which the system calls of a process belong to what an alert has just told of it."""
+
+
+class Folded(NamedTuple):
+    """What was held back of a workload, since the beginning.
+
+    Attributes:
+        windows: anomalous by nothing but what was told before, or by more of a flood that was.
+        items: new items in windows of the second kind, anew in each window.
+        sightings: first sights that were too many to be judged before their window.
+    """
+
+    windows: int = 0
+    items: int = 0
+    sightings: int = 0
+
 
 @dataclass
 class _Watched:
@@ -32,45 +63,66 @@ class _Watched:
         model: what was learned.
         reported: item -> when an alert told of it; the oldest first.
         processes: item that the model does not know -> who did it, from its first sight.
-        waiting: (replica, signal) that raised an alert at first sight and now wait for the window.
+        acting: id of a process -> when an alert told of it at first sight.
+        running: replica -> what was sighted since its last window.
+        judged: by signal, how many first sights may be judged.
+        telling: by signal, how many alerts first sights may raise.
+        this_second: what was sighted, known to be a flood or not.
+        flooded: when an alert told of a flood; ``None`` for never.
         shifts: replica -> the evidence that its latest windows add up to.
         shifted: when an alert told of a lasting shift; ``None`` for never.
-        folded: anomalous windows since the last alert that held nothing new.
+        folded: what was held back.
+        told: the windows among it that alerts have told of.
     """
 
     model: WorkloadModel
     reported: dict[Item, int] = field(default_factory=dict)
     processes: dict[Item, Process] = field(default_factory=dict)
-    waiting: dict[tuple[str, Signal], None] = field(default_factory=dict)
+    acting: dict[int, int] = field(default_factory=dict)
+    running: dict[str, RunningWindow] = field(default_factory=dict)
+    judged: dict[Signal, Allowance] = field(
+        default_factory=lambda: {signal: Allowance(JUDGED, JUDGED) for signal in HISTOGRAMS}
+    )
+    telling: dict[Signal, Allowance] = field(
+        default_factory=lambda: {s: Allowance(*rate) for s, rate in _FIRST_SIGHTS.items()}
+    )
+    this_second: NewThisSecond = field(default_factory=NewThisSecond)
+    flooded: int | None = None
     shifts: dict[str, LastingShift] = field(default_factory=dict)
     shifted: int | None = None
-    folded: int = 0
+    folded: Folded = field(default_factory=Folded)
+    told: int = 0
 
 
 class Detector:
     """Judges observations by the models of their workloads, and says each thing once.
 
-    An item that no learning saw, and that is surprising enough by itself, is an alert at its first
-    sight, milliseconds after it happened.  Everything else is judged when its window is complete,
-    by itself and together with the windows before it.
+    What no learning saw adds up in the running window, and is an alert as soon as that is
+    surprising enough, milliseconds after it happened.  Everything else is judged when its window
+    is complete, by itself and together with the windows before it.
 
     A window is scored without what was reported during the last ``repeat_after`` seconds, so that
     an intruder's shell is one alert and not one a second, while anything else it does still adds
     up to the next; what this holds back is counted.  An unusual volume of calls is reported once
     for as long as it lasts.  A workload that has shifted may well stay so: of that there is at most
-    one alert in ``repeat_after`` seconds.
+    one alert in ``repeat_after`` seconds.  So it is with a flood (:mod:`baseline.alerts.flood`),
+    but a new program or peer in it is an alert all the same.
 
-    First sights raise at most one alert for each replica and signal between two windows: a
-    program that is new brings new system calls by the dozen, and the window lists them together.
+    What first sights cost is bounded.  So many of a signal are judged in a second, so many alerts
+    raised; the others are left to their window, which holds them all.  Each signal has its own
+    bounds, so that a flood of system calls does not hide the program behind it.  A new program
+    brings new system calls by the dozen: those of a process that was told of a moment ago wait for
+    their window, too.
 
     Time is that of the observations: replaying a recording gives the same alerts every time.
 
     Args:
         models: by workload.
         repeat_after: seconds.
+        container_of: the container that a replica is, if any; asked with each observation.
 
     Attributes:
-        windows, alerts, folded: how many there have been.
+        windows, alerts: how many there have been.
         judged: windows of workloads that have a model.
         latest: score of the window observed last, with what was reported before; ``None`` where
             there is no model of it.
@@ -78,16 +130,20 @@ class Detector:
     """
 
     def __init__(
-        self, models: Mapping[str, WorkloadModel], *, repeat_after: float = REPEAT_AFTER
+        self,
+        models: Mapping[str, WorkloadModel],
+        *,
+        repeat_after: float = REPEAT_AFTER,
+        container_of: Callable[[str], Container | None] = lambda _: None,
     ) -> None:
         self.windows = 0
         self.judged = 0
         self.alerts = 0
-        self.folded = 0
         self.latest: Score | None = None
         self.scores: dict[str, Score] = {}
         self._watched = {name: _Watched(model) for name, model in models.items()}
         self._repeat_after = round(repeat_after * 1e9)
+        self._container_of = container_of
         self._lasts_for = round(min(repeat_after, LASTS_FOR) * 1e9)
         self._without_model: dict[str, bool] = {}
 
@@ -98,6 +154,7 @@ class Detector:
             The alert that it gives rise to, if any.
         """
         watched = self._watched.get(observation.workload)
+        self._container_of(observation.replica)
         if isinstance(observation, Sighting):
             return self._observe_sighting(observation, watched) if watched else None
         self.windows += 1
@@ -109,6 +166,16 @@ class Detector:
             _remember(self._without_model, observation.workload, False)
         return None
 
+    @property
+    def folded(self) -> int:
+        """Anomalous windows of which no alert tells, because it was told before."""
+        return sum(watched.folded.windows for watched in self._watched.values())
+
+    def folded_of(self, workload: str) -> Folded:
+        """What was held back of a workload; nothing of one without a model."""
+        watched = self._watched.get(workload)
+        return watched.folded if watched else Folded()
+
     def workloads_without_model(self) -> list[str]:
         """Workloads that were observed, cannot be judged, and were not named here before."""
         names = [name for name, told in self._without_model.items() if not told]
@@ -116,62 +183,101 @@ class Detector:
         return names
 
     def _observe_sighting(self, sighting: Sighting, watched: _Watched) -> Alert | None:
-        item, time = sighting.item, sighting.time
-        place = (sighting.replica, signal_of(item))
+        item, time, process = sighting.item, sighting.time, sighting.process
         if watched.model.knows(item):
             return None
-        if sighting.process:
-            _remember(watched.processes, item, sighting.process)
-        if place in watched.waiting or self._recently(watched, item, time):
+        if process:
+            _remember(watched.processes, item, process)
+        running = watched.running.get(sighting.replica)
+        if running is None:
+            running = RunningWindow(watched.model, {})
+            _remember(watched.running, sighting.replica, running)
+        # What is older than the last window was judged with it.
+        if time <= running.since or item in running or self._recently(watched, item, time):
             return None
-        score = watched.model.score_item(item)
+        flood = watched.this_second.add(item, time)
+        if _is_near(watched.flooded, time, self._repeat_after):
+            flood = None
+        signal = signal_of(item)
+        if not watched.judged[signal].take(time) or not running.add(item, time):
+            watched.folded = watched.folded._replace(sightings=watched.folded.sightings + 1)
+        told = watched.acting.get(process.pid) if process else None
+        is_same_act = signal == Signal.NGRAMS and _is_near(told, time, round(_SAME_ACT * 1e9))
+        if not flood and (is_same_act or not watched.telling[signal].has(time)):
+            return None
+        if not running.is_anomaly:
+            return None
+        score = running.score()
         if not _tells(score):
             return None
-        _remember(watched.waiting, place, None)
-        return self._alert(watched, sighting, score, RaisedBy.FIRST_SIGHT, unseen=[item])
+        watched.telling[signal].take(time)
+        if process:
+            _remember(watched.acting, process.pid, time)
+        if flood:
+            watched.flooded = time
+        since, unseen = running.start or time, running.items
+        running.clear()
+        test = RaisedBy.FLOOD if flood else RaisedBy.FIRST_SIGHT
+        return self._alert(watched, sighting, score, test, unseen=unseen, flood=flood, since=since)
 
     def _observe_window(self, window: Window, watched: _Watched) -> Alert | None:
-        for signal in Signal:
-            watched.waiting.pop((window.replica, signal), None)
+        model = watched.model
+        running = RunningWindow(model, counted(window), window.end)
+        _remember(watched.running, window.replica, running)
         shift = watched.shifts.pop(window.replica, None) or LastingShift()
         _remember(watched.shifts, window.replica, shift)
-        score = self.latest = watched.model.score(window)
+        whole = score = self.latest = model.score(window, explained=False)
         repeated = self._repeated(watched, window)
         if repeated:
-            was_anomaly = score.is_anomaly
-            score = watched.model.score(window, without=repeated)
-            if was_anomaly and not score.is_anomaly:
-                watched.folded += 1
-                self.folded += 1
+            score = model.score(window, without=repeated, explained=False)
         self.scores[window.workload] = score
-        test = RaisedBy.WINDOW
         shift.add(window, score.bits, repeated)
         if _is_near(watched.shifted, window.end, self._repeat_after):
             shift.reset()
-        if not score.is_anomaly and shift.bits >= watched.model.shift_threshold:
-            test = RaisedBy.SHIFT
+        folded = folded_in(window, model)
+        new = model.unseen(window) if whole.is_anomaly or folded else []
+        unseen = [item for item in new if item not in repeated]
+        flood = flood_in(window, len(new), folded)
+        if flood and _is_near(watched.flooded, window.end, self._repeat_after):
+            if not any(_is_another_kind(item) for item in unseen):
+                shift.reset()
+                _fold(watched, len(unseen))
+                return None
+        elif flood and (evidence := model.explain(window)):
+            shift.reset()
+            watched.flooded = window.end
+            score = replace(whole, evidence=evidence)
+            return self._alert(watched, window, score, RaisedBy.FLOOD, unseen=new, flood=flood)
+        if whole.is_anomaly and not score.is_anomaly:
+            _fold(watched)
+        test, start = RaisedBy.WINDOW, window.start
+        if score.is_anomaly:
+            score = model.score(window, without=repeated)
+        elif shift.bits >= model.shift_threshold:
+            test, start = RaisedBy.SHIFT, shift.start
             watched.shifted = window.end
             score = replace(
                 score,
                 bits=shift.bits,
-                threshold=watched.model.shift_threshold,
+                threshold=model.shift_threshold,
                 p_value=2.0**-shift.bits,
-                evidence=shift.evidence(watched.model),
+                evidence=shift.evidence(model),
             )
+            # The evidence of a shift may be of windows before this one.
+            items = dict.fromkeys([*model.unseen(window), *(e.item for e in score.evidence)])
+            unseen = [i for i in items if i not in repeated and not model.knows(i)]
         if not _tells(score):
             return None
-        start = shift.start if test == RaisedBy.SHIFT else window.start
         shift.reset()
-        # The evidence of a shift may be of windows before this one.
-        items = dict.fromkeys([*_items(window), *(e.item for e in score.evidence)])
-        unseen = [i for i in items if i not in repeated and not watched.model.knows(i)]
-        window = replace(window, start=start)
+        judged = replace(window, start=start)
         return self._alert(
-            watched, window, score, test, unseen=unseen, already_reported=len(repeated)
+            watched, judged, score, test, unseen=unseen, already_reported=len(repeated)
         )
 
     def _repeated(self, watched: _Watched, window: Window) -> set[Item]:
         """What a window shows that an alert told of not long ago."""
+        if not watched.reported:
+            return set()
         items = [*_items(window), *(item for item in watched.reported if isinstance(item, Call))]
         repeated = {item for item in items if self._recently(watched, item, window.end)}
         if any(isinstance(item, Call) for item in repeated):
@@ -189,11 +295,13 @@ class Detector:
         *,
         unseen: Sequence[Item],
         already_reported: int = 0,
+        flood: Flood | None = None,
+        since: int = 0,
     ) -> Alert:
         if isinstance(observation, Window):
             start, end = observation.start, observation.end
         else:
-            start = end = observation.time
+            start, end = since, observation.time
         leading = leading_evidence(score.evidence, frozenset(unseen))
         evidence = [leading.item, *(e.item for e in score.evidence)]
         alert = Alert(
@@ -209,9 +317,11 @@ class Detector:
             unseen=frozenset(unseen),
             process=next((p for item in evidence if (p := watched.processes.get(item))), None),
             already_reported=already_reported,
-            folded=watched.folded,
+            folded=watched.folded.windows - watched.told,
+            container=self._container_of(observation.replica),
+            flood=flood,
         )
-        watched.folded = 0
+        watched.told = watched.folded.windows
         self.alerts += 1
         for item in [*unseen, *reversed(evidence)]:  # what was shown is forgotten last
             _remember(watched.reported, item, end)
@@ -221,6 +331,17 @@ class Detector:
         """Whether an alert told of this not long ago."""
         limit = self._lasts_for if isinstance(item, Call) else self._repeat_after
         return _is_near(watched.reported.get(item), time, limit)
+
+
+def _fold(watched: _Watched, items: int = 0) -> None:
+    """Count a window of which no alert tells, with so many new items in it."""
+    folded = watched.folded
+    watched.folded = folded._replace(windows=folded.windows + 1, items=folded.items + items)
+
+
+def _is_another_kind(item: Item) -> bool:
+    """Whether something new is more than one more thing of a flood: a program or a peer."""
+    return not isinstance(item, int | Call) and not is_folded(item)
 
 
 def _is_near(told: int | None, time: int, limit: int) -> bool:

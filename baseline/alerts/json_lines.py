@@ -1,4 +1,4 @@
-"""Alerts as JSON lines for machines: one object a line, see :meth:`Alert.to_dict`.
+"""Alerts as JSON lines for machines: one object a line, see :meth:`Report.to_dict`.
 
 What somebody did to the counting itself is a line of its own kind: ``time``, ``headline`` and
 ``test``, which is ``tampering``.
@@ -7,7 +7,8 @@ What somebody did to the counting itself is a line of its own kind: ``time``, ``
 import json
 from collections.abc import Callable
 
-from baseline.alerts.alert import Alert, iso_time
+from baseline.alerts.alert import iso_time
+from baseline.alerts.incident import Report
 from baseline.interference import Interference
 
 TAMPERING = "tampering"
@@ -15,7 +16,7 @@ TAMPERING = "tampering"
 
 
 class JsonLinesSink:
-    """Gives each alert as one line of JSON, in ASCII.
+    """Gives each report as one line of JSON, in ASCII.
 
     Args:
         put: takes the line, with its end.
@@ -24,9 +25,9 @@ class JsonLinesSink:
     def __init__(self, put: Callable[[str], object]) -> None:
         self._put = put
 
-    def write(self, alert: Alert) -> None:
-        """Give one alert."""
-        self._put(f"{json.dumps(alert.to_dict())}\n")
+    def write(self, report: Report) -> None:
+        """Give one report."""
+        self._put(f"{json.dumps(report.to_dict())}\n")
 
     def write_interference(self, interference: Interference) -> None:
         """Tell that the counting was interfered with."""

@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from baseline.alerts.alert import Alert, RaisedBy, iso_time
+from baseline.alerts.incident import Event, Report
+from baseline.alerts.incident_text import end_of, update_of
 from baseline.interference import Interference
 from baseline.model.score import LEAST_P_VALUE, Evidence
 from baseline.printable import printable
@@ -34,7 +36,9 @@ _LENGTHS = (
 
 
 class TextSink:
-    """Gives alerts as text.
+    """Gives reports as text.
+
+    The alert that opens an incident is written in full, its updates and its end in short.
 
     Args:
         put: takes the text of one alert.
@@ -45,9 +49,9 @@ class TextSink:
         self._put = put
         self._is_terminal = is_terminal
 
-    def write(self, alert: Alert) -> None:
-        """Give one alert."""
-        self._print(renderable(alert))
+    def write(self, report: Report) -> None:
+        """Give one report."""
+        self._print(_renderable_report(report))
 
     def write_interference(self, interference: Interference) -> None:
         """Tell that the counting was interfered with."""
@@ -72,6 +76,14 @@ def _rule(title: Text) -> Rule:
     return Rule(title, align="left", style="red", characters="-")
 
 
+def _renderable_report(report: Report) -> RenderableType:
+    if not report.alert:
+        return end_of(report)
+    if report.event == Event.OPENED:
+        return renderable(report.alert)
+    return update_of(report, report.alert)
+
+
 def renderable(alert: Alert) -> RenderableType:
     """One alert, for a console without markup."""
     score = alert.score
@@ -87,7 +99,7 @@ def renderable(alert: Alert) -> RenderableType:
         "evidence",
         f"{score.bits:.1f} bits, threshold {score.threshold:.1f}: {_once_in(alert)}",
     )
-    if score.bits < score.threshold:
+    if score.bits < score.threshold and score.wholly_new:
         facts.add_row("new", "in every way that the model can tell, which is always an alert")
     if alert.test == RaisedBy.SHIFT:
         facts.add_row("lasting", f"too little in a window, together since {iso_time(alert.start)}")
@@ -141,7 +153,8 @@ def _learned(alert: Alert, evidence: Evidence) -> str:
     """When learning saw it, and what evidence there would be without it."""
     seen = evidence.seen
     text = f"in learning {_period(seen.first, seen.last)}" if seen else "never in learning"
-    if alert.test == RaisedBy.FIRST_SIGHT or math.isnan(evidence.without):
+    is_alone = alert.test == RaisedBy.FIRST_SIGHT and len(alert.score.evidence) == 1
+    if is_alone or math.isnan(evidence.without):
         return text
     return f"{text}; without it {evidence.without:.1f} bits"
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from baseline.alerts.alert import RaisedBy
+from baseline.alerts.incident import Event
 from baseline.alerts.json_lines import TAMPERING
 from baseline.errors import BaselineError
 from baseline.model.connections import ConnectionModel
@@ -112,7 +113,7 @@ class WrittenAlert:
 
 
 def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
-    """Alerts, one on each line that is not empty or tells of tampering.
+    """Alerts, one on each line that is not empty and tells of no tampering or end of an incident.
 
     Args:
         lines: of JSON in UTF-8.
@@ -126,7 +127,7 @@ def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
             continue
         try:
             values = json.loads(line)
-            if values["test"] != TAMPERING:
+            if values.get("test") != TAMPERING and values.get("event") != Event.CLOSED:
                 yield WrittenAlert.from_dict(values)
         except _NO_ALERT as cause:
             raise AlertsError(

@@ -7,13 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from baseline.alerts.alert import Alert
 from baseline.alerts.delivery import Delivery
 from baseline.alerts.destinations import FileDestination, StreamDestination
+from baseline.alerts.incident import Report
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.cli.progress import ProgressBar, counted
 from baseline.errors import OutputError
+from baseline.interference import Interference
 
 FORMATS = ("text", "json")
 
@@ -55,10 +56,15 @@ class AlertOutputs:
             self._deliveries.append(second)
             self._sinks.append(JsonLinesSink(second.put))
 
-    def write(self, alert: Alert) -> None:
-        """Take one alert."""
+    def write(self, report: Report) -> None:
+        """Take one report."""
         for sink in self._sinks:
-            sink.write(alert)
+            sink.write(report)
+
+    def write_interference(self, interference: Interference) -> None:
+        """Take what somebody did to the counting itself."""
+        for sink in self._sinks:
+            sink.write_interference(interference)
 
     def require_delivered(self) -> None:
         """Own up to what did not arrive.

@@ -1,18 +1,15 @@
 """``baseline watch``: windows to alerts."""
 
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
-from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from baseline.alerts.detector import Detector
+from baseline.alerts.incident import Incidents, still_open
 from baseline.cli.alert_outputs import FORMATS, AlertOutputs
 from baseline.cli.budget import budget_option
 from baseline.cli.ledgers import LossReport
@@ -73,6 +70,8 @@ Check a recording in CI:
     "address",
     metavar="[HOST:]PORT",
     help="Metrics for Prometheus at this port, for this machine alone; 0 takes one that is free.",
+)
+@click.option(
     "--alerts",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -98,28 +97,28 @@ def command(
 ) -> None:
     """Tell what workloads do that deviates from what was learned, and why.
 
-    Alerts go to stdout, one for each thing that happened; everything else to stderr. Whoever
-    reads them slowly, or not at all, does not hold up the counting: alerts wait in memory, a full
-    disk is tried again, and what could not be delivered is counted. Secrets in command lines and
-    names are redacted. Replaying recordings needs no rights at all.
+    Alerts go to stdout, one for each thing that happened; everything else to stderr. The first
+    one opens an incident of its workload, further ones update it, and after ten quiet minutes it
+    is closed. Whoever reads them slowly, or not at all, does not hold up the counting: alerts wait
+    in memory, a full disk is tried again, and what could not be delivered is counted. Secrets in
+    command lines and names are redacted. Replaying recordings needs no rights at all.
     """
     learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
     say_what_is_supported(learned, budget)
-    detector = Detector(learned)
-    metrics, server = _metrics(address, learned)
-    sink = _SINKS[form](sys.stdout)
-    losses = LossReport(say)
-    interferences = 0
-    losses = LossReport(say)
     # Asked at the first sight of each replica: its manager forgets a container that has ended.
     find_container = lru_cache(_CONTAINERS_REMEMBERED)(container_of)
+    detector = Detector(learned, container_of=find_container)
+    incidents = Incidents(detector)
+    metrics, server = _metrics(address, learned)
+    losses = LossReport(say)
+    interferences = 0
     with (
         StopSignals() as stop,
         open_source(source, stop, say, writes=False) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
+        # Their threads begin now, with no more rights than the source has left us.
         server,
         AlertOutputs(form, alerts, progress, say) as outputs,
-        open_source(source, stop, say) as opened,
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)
@@ -127,20 +126,19 @@ def command(
         for observation in opened.observations:
             if isinstance(observation, Interference):
                 interferences += 1
-                with progress.hidden(), writing_to_stdout():
-                    sink.write_interference(observation)
+                outputs.write_interference(observation)
                 continue
-            container = find_container(observation.replica)
-            alert = detector.observe(observation)
+            for report in incidents.observe(observation):
+                outputs.write(report)
             if metrics:
-                metrics.observe(observation, alert, detector)
-            if alert:
-                outputs.write(replace(alert, container=container))
+                metrics.observe(observation, incidents.latest, detector)
             if isinstance(observation, Window):
                 losses.add(observation)
                 progress.advance(f", {counted(detector.alerts, 'alert')}")
             for workload in detector.workloads_without_model():
                 say(f"There is no model of {workload} in {models}: learn it to have it watched.")
+        for report in incidents.rest():
+            outputs.write(report)
     if detector.windows and not detector.judged:
         raise ModelError(
             f"Nothing was judged: {models} has models of {', '.join(sorted(learned))} alone",
@@ -149,10 +147,14 @@ def command(
     folded = counted(detector.folded, "anomalous window")
     say(
         f"Watched {counted(detector.judged, 'window')}: {counted(detector.alerts, 'alert')}"
+        + f" in {counted(incidents.opened, 'incident')}" * bool(detector.alerts)
         + f" ({folded} of nothing but what was reported)" * bool(detector.folded)
         + f"; {losses.summary()}."
         + f" Tampered with: {counted(interferences, 'warning')}." * bool(interferences)
     )
+    if still := still_open(incidents.open):
+        more = f" and {len(still) - _NAMED} more" * (len(still) > _NAMED)
+        say(f"Incidents still open: {', '.join(still[:_NAMED])}{more}.")
     if fail_on and (detector.alerts or interferences):
         context.exit(ANOMALIES_FOUND)
     outputs.require_delivered()

@@ -283,6 +283,10 @@ class NgramModel:
             if surprise > 0
         ]
 
+    def unseen(self, ngrams: Ngrams) -> Ngrams:
+        """Those that were never seen, in their order."""
+        return ngrams[~_contains(self.calls.ngrams, ngrams)]
+
     def bits(self, item: int) -> float:
         """Surprise of one n-gram."""
         return float(self._bits(np.array([item], np.uint64))[0])

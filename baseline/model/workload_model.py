@@ -77,6 +77,7 @@ class WorkloadModel:
         self.combination = Combination(
             held_out, {signal: model.wholly_new_bits for signal, model in signals.items()}
         )
+        self.usual_counts = {s: round(held_out.counts[s].mean()) for s in HISTOGRAMS}
         self._set_budget(budget)
 
     @classmethod
@@ -104,7 +105,7 @@ class WorkloadModel:
         held_out = HeldOut(
             {signal: bits for signal, (_, bits) in fitted.items()},
             {
-                signal: np.array([_counted(window, signal) for window in ordered], np.int64)
+                signal: np.array([counted(window)[signal] for window in ordered], np.int64)
                 for signal in HISTOGRAMS
             },
             replica.astype(np.int64),
@@ -169,30 +170,32 @@ class WorkloadModel:
         budget = self.budget.per_second / self.training.windows_per_second * week
         return min(budget + self.combination.wholly_new_p_value * week, week)
 
-    def score(self, window: Window, without: Collection[Item] = ()) -> Score:
+    def score(
+        self, window: Window, without: Collection[Item] = (), *, explained: bool = True
+    ) -> Score:
         """Judge a window; it does not depend on any other.
 
         Args:
             window: what the workload did.
             without: items to judge it as if they had not occurred.
+            explained: with its evidence where it is anomalous, which takes longer than all else.
         """
         surprises = {
             signal: [s for s in model.surprises(window) if s.item not in without]
             for signal, model in self.signals.items()
         }
-        counted = {signal: _counted(window, signal) for signal in HISTOGRAMS}
-        return self._judge(surprises, counted, window)
+        return self.judge(surprises, counted(window), window, explained=explained)
 
     def score_item(self, item: Item) -> Score:
         """Judge one item by itself, as if a window held nothing else that is new."""
         signal = signal_of(item)
         bits = 0.0 if self.knows(item) else self.signals[signal].bits(item)
-        return self._judge({signal: [Surprise(item, 1, bits)] if bits > 0 else []}, {}, None)
+        return self.judge({signal: [Surprise(item, 1, bits)] if bits > 0 else []}, {})
 
     def explain(self, window: Window) -> tuple[Evidence, ...]:
         """What carries the surprise of a window, heaviest first, whether it is anomalous or not."""
         surprises = {signal: model.surprises(window) for signal, model in self.signals.items()}
-        shares = {s: self.combination.share(s, _counted(window, s)) for s in HISTOGRAMS}
+        shares = self.shares(counted(window))
         by_signal = _by_signal(surprises, shares)
         return self._explain(surprises, shares, by_signal, window)
 
@@ -200,10 +203,43 @@ class WorkloadModel:
         """Whether the item was seen in training."""
         return self.signals[signal_of(item)].knows(item)
 
-    def _judge(
-        self, surprises: Surprises, counted: Mapping[Signal, int], window: Window | None
+    def unseen(self, window: Window) -> list[Item]:
+        """The items of a window that training did not see."""
+        ngrams = self.signals[Signal.NGRAMS]
+        assert isinstance(ngrams, NgramModel)  # noqa: S101 - for the type checker
+        return [
+            *(item for item in window.executions if not self.knows(item)),
+            *(item for item in window.connections if not self.knows(item)),
+            *ngrams.unseen(window.ngrams.ngrams).tolist(),
+        ]
+
+    def shares(self, counted: Mapping[Signal, int]) -> dict[Signal, float]:
+        """What part of the surprise of each histogram counts in a window that counted so much."""
+        return {signal: self.combination.share(signal, n) for signal, n in counted.items()}
+
+    def is_anomaly(self, by_signal: Mapping[Signal, float]) -> bool:
+        """Whether so much surprise, in bits on the scale of each signal, is worth an alert."""
+        return -math.log2(self.combination.p_value(by_signal)) >= self.threshold or any(
+            self.combination.is_wholly_new(signal, bits) for signal, bits in by_signal.items()
+        )
+
+    def judge(
+        self,
+        surprises: Surprises,
+        counted: Mapping[Signal, int],
+        window: Window | None = None,
+        *,
+        explained: bool = True,
     ) -> Score:
-        shares = {signal: self.combination.share(signal, n) for signal, n in counted.items()}
+        """Judge what was found surprising.
+
+        Args:
+            surprises: by signal.
+            counted: histogram -> what was counted beside it; where it is missing, nothing.
+            window: that it was found in, where there is one.
+            explained: with its evidence.
+        """
+        shares = self.shares(counted)
         by_signal = _by_signal(surprises, shares)
         p_value = self.combination.p_value(by_signal)
         score = Score(
@@ -216,7 +252,7 @@ class WorkloadModel:
             ),
             evidence=(),
         )
-        if not score.is_anomaly:
+        if not score.is_anomaly or not explained:
             return score
         return replace(score, evidence=self._explain(surprises, shares, by_signal, window))
 
@@ -282,8 +318,10 @@ def _by_signal(surprises: Surprises, shares: Mapping[Signal, float]) -> dict[Sig
     }
 
 
-def _counted(window: Window, signal: Signal) -> int:
-    if signal == Signal.NGRAMS:
-        return window.ngrams.total
-    histogram = window.executions if signal == Signal.EXECUTIONS else window.connections
-    return sum(histogram.values())
+def counted(window: Window) -> dict[Signal, int]:
+    """Histogram -> what a window counted in it."""
+    return {
+        Signal.NGRAMS: window.ngrams.total,
+        Signal.EXECUTIONS: sum(window.executions.values()),
+        Signal.CONNECTIONS: sum(window.connections.values()),
+    }

@@ -159,6 +159,7 @@ def test_as_json() -> None:
         "unlisted_ngrams": [],
         "already_reported": 0,
         "folded": 0,
+        "flood": None,
     }
     assert pieces[0] == {
         "signal": "executions",

@@ -85,7 +85,9 @@ def test_a_reader_that_sleeps_holds_up_nobody(said: Said, pipe: tuple[int, int])
     while len(said) < 2:  # the reader wakes up
         content += os.read(pipe[0], 1 << 16)
     arrived = numbers(content)
-    assert arrived == list(range(len(arrived)))  # the first ones, not the last ones
+    # The first ones, not the last ones, and whatever found room when the first went into the pipe.
+    assert arrived[:1000] == list(range(1000))
+    assert arrived == sorted(set(arrived))
     assert said[1] == (
         f"Alerts are written to the pipe again; {4000 - len(arrived):,} were left out."
     )

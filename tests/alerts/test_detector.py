@@ -1,89 +1,24 @@
-from collections.abc import Collection, Iterable
-
-import numpy as np
 import pytest
+from plain_model import (
+    CURL_STARTED,
+    KNOWN_PEER,
+    PEER,
+    PYTHON_STARTED,
+    SECOND,
+    SH,
+    SHELL_STARTED,
+    PlainModel,
+    sighting,
+    window,
+)
 
 from baseline.alerts import detector as module
 from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.detector import Detector
-from baseline.model.score import Evidence, Item, Score, signal_of
+from baseline.model.score import Item
 from baseline.model.workload_model import WorkloadModel
-from baseline.sighting import Process, Sighting
-from baseline.window import Connection, Execution, Image, NgramCounts, Signal, Window
-
-SECOND = 10**9
-NGINX, SHELL, CURL, PYTHON = (Image(f"/usr/bin/{n}") for n in ("nginx", "dash", "curl", "python3"))
-SHELL_STARTED = Execution((NGINX, SHELL), 33)
-CURL_STARTED = Execution((NGINX, SHELL, CURL), 33)
-PYTHON_STARTED = Execution((NGINX, PYTHON), 33)
-PEER = Connection("out", "tcp", "203.0.113.9", 4444)
-KNOWN_PEER = Connection("out", "tcp", "10.0.0.5", 5432)
-SH = Process(4123, 4123, "sh", (NGINX, SHELL))
-
-
-class PlainModel:
-    """Scores like any model, by a rule plain enough to reckon with: bits for each unknown item.
-
-    A program or peer is worth 40 bits and an n-gram 10, however often it occurs; 30 are an alert,
-    and so are windows of 10 bits that come five times in a row.
-    """
-
-    architecture = "x86_64"
-    known = frozenset({KNOWN_PEER, 1, 2, 3})
-    shift_threshold = 20.0
-
-    def knows(self, item: Item) -> bool:
-        return item in self.known
-
-    def score_item(self, item: Item) -> Score:
-        return self._score([item])
-
-    def score(self, window: Window, without: Collection[Item] = ()) -> Score:
-        items = [*window.executions, *window.connections, *window.ngrams.ngrams.tolist()]
-        return self._score(item for item in items if item not in without)
-
-    def explain(self, window: Window) -> tuple[Evidence, ...]:
-        return self.score(window).evidence
-
-    def once_in(self, p_value: float) -> float:
-        return 1 / p_value
-
-    def _score(self, items: Iterable[Item]) -> Score:
-        unknown = {i: 10.0 if isinstance(i, int) else 40.0 for i in items if not self.knows(i)}
-        bits = sum(unknown.values())
-        evidence = tuple(
-            Evidence(signal_of(i), i, str(i), 1, own, "", seen=None, without=bits - own)
-            for i, own in unknown.items()
-        )
-        return Score(
-            bits=bits,
-            threshold=30.0,
-            p_value=2**-bits,
-            by_signal={s: sum(e.bits for e in evidence if e.signal == s) for s in Signal},
-            wholly_new=(),
-            evidence=evidence[:5],
-        )
-
-
-def window(second: float, *items: Item, workload: str = "web", replica: str = "demo/a") -> Window:
-    end = round(second * SECOND)
-    ngrams = np.array([i for i in items if isinstance(i, int)], np.uint64)
-    return Window(
-        workload,
-        replica,
-        end - SECOND,
-        end,
-        SECOND,
-        NgramCounts.collect(ngrams, np.ones(len(ngrams), np.int64)),
-        {i: 1 for i in items if isinstance(i, Execution)},
-        {i: 1 for i in items if isinstance(i, Connection)},
-    )
-
-
-def sighting(
-    second: float, item: Item, process: Process | None = SH, replica: str = "demo/a"
-) -> Sighting:
-    return Sighting("web", replica, round(second * SECOND), item, process)
+from baseline.sighting import Process
+from baseline.window import Signal
 
 
 @pytest.fixture
@@ -186,15 +121,63 @@ def test_a_clock_set_back_does_not_silence(detector: Detector) -> None:
     assert detector.observe(window(1_000, PEER))
 
 
-def test_between_two_windows_first_sights_tell_of_each_signal_once(detector: Detector) -> None:
+def test_every_new_program_and_peer_is_an_alert_of_its_own(detector: Detector) -> None:
     assert detector.observe(sighting(0.1, SHELL_STARTED))
-    assert detector.observe(sighting(0.2, CURL_STARTED)) is None
-    assert detector.observe(sighting(0.3, PEER))
-    alert = detector.observe(window(1, SHELL_STARTED, CURL_STARTED, PEER))
-    assert evidence_of(alert) == [CURL_STARTED]
-    assert alert is not None
-    assert alert.process == SH
+    assert evidence_of(detector.observe(sighting(0.2, CURL_STARTED))) == [CURL_STARTED]
+    assert evidence_of(detector.observe(sighting(0.3, PEER))) == [PEER]
+    assert detector.observe(window(1, SHELL_STARTED, CURL_STARTED, PEER)) is None
+    assert (detector.alerts, detector.folded) == (3, 1)
     assert detector.observe(sighting(1.1, PYTHON_STARTED))
+
+
+def test_first_sights_add_up_in_the_running_window(detector: Detector) -> None:
+    assert detector.observe(sighting(0.1, 10)) is None
+    assert detector.observe(sighting(0.2, 11)) is None
+    assert detector.observe(sighting(0.3, 11)) is None  # on another CPU: nothing more
+    alert = detector.observe(sighting(0.4, 12))
+    assert alert is not None
+    assert evidence_of(alert) == [10, 11, 12]
+    assert (alert.test, alert.score.bits) == (RaisedBy.FIRST_SIGHT, 30.0)
+    assert (alert.start, alert.end, alert.time) == (SECOND // 10, SECOND * 2 // 5, SECOND * 2 // 5)
+    assert detector.observe(window(1, 10, 11, 12)) is None
+    assert detector.folded == 1
+
+
+def test_the_next_alert_takes_as_much_again(detector: Detector) -> None:
+    alerts = [detector.observe(sighting(n / 2, 100 + n)) for n in range(1, 7)]
+    assert [bool(alert) for alert in alerts] == [False, False, True, False, False, True]
+    assert evidence_of(alerts[-1]) == [104, 105, 106]
+
+
+def test_system_calls_of_a_program_that_was_told_of_wait_for_the_window(
+    detector: Detector,
+) -> None:
+    other = Process(99, 99, "other", ())
+    assert detector.observe(sighting(0.1, SHELL_STARTED, SH))
+    for n in range(10, 20):
+        assert detector.observe(sighting(0.2, n, SH)) is None
+    alert = detector.observe(sighting(0.3, 20, other))
+    assert evidence_of(alert) == list(range(10, 15))
+    assert alert is not None
+    assert alert.unseen == set(range(10, 21))
+    assert [detector.observe(sighting(1.4, n, SH)) for n in (30, 31)] == [None] * 2
+    assert detector.observe(sighting(1.5, 32, SH))
+
+
+def test_first_sights_add_up_within_a_window_and_a_replica_alone(detector: Detector) -> None:
+    for n, replica in ((10, "demo/a"), (11, "demo/a"), (12, "demo/b"), (13, "demo/b")):
+        assert detector.observe(sighting(0.5, n, replica=replica)) is None
+    assert detector.observe(window(1, 10, 11)) is None
+    assert detector.observe(sighting(1.5, 14)) is None
+    assert detector.observe(sighting(1.6, 15, replica="demo/b"))
+
+
+def test_what_comes_later_than_its_window_is_not_judged_twice(detector: Detector) -> None:
+    assert detector.observe(window(1, 10, 11)) is None
+    for n in (10, 11):
+        assert detector.observe(sighting(0.99, n)) is None
+    assert detector.observe(sighting(1.01, 12)) is None
+    assert evidence_of(detector.observe(window(2, 12, 13, 14))) == [12, 13, 14]
 
 
 def test_replicas_are_one_workload_with_first_sights_of_their_own(detector: Detector) -> None:
@@ -206,11 +189,10 @@ def test_replicas_are_one_workload_with_first_sights_of_their_own(detector: Dete
 def test_the_process_is_that_of_the_leading_evidence(detector: Detector) -> None:
     worker = Process(7, 8, "worker", ())
     detector.observe(sighting(0.1, 10, worker))
-    detector.observe(sighting(0.2, PEER, None))
-    detector.observe(sighting(0.3, SHELL_STARTED, SH))
-    alert = detector.observe(window(1, 10, 11, 12))
-    assert alert is not None
-    assert alert.process == worker
+    first = detector.observe(sighting(0.2, PEER, None))
+    second = detector.observe(sighting(0.3, SHELL_STARTED, SH))
+    third = detector.observe(window(1, 10, SHELL_STARTED, 11, 12, 13))
+    assert [alert.process for alert in (first, second, third) if alert] == [worker, SH, None]
     assert Detector({"web": PlainModel()}).observe(window(1, PEER)).process is None  # type: ignore[dict-item, union-attr]  # plain
 
 
@@ -225,18 +207,15 @@ def test_workloads_without_a_model_are_named_once(detector: Detector) -> None:
     assert detector.windows == 4
 
 
-def test_memory_is_bounded_and_a_flood_stays_visible(
+def test_memory_is_bounded_and_what_was_not_shown_is_told_again(
     detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 8)
-    flood = range(100, 200)
-    for n in flood:
-        detector.observe(sighting(0.5, n))
-    alert = detector.observe(window(1, *flood))
+    many = range(100, 200)
+    alert = detector.observe(window(1, *many))
     assert alert is not None
     assert len(alert.unseen) == 100
-    # What was shown is remembered, the rest is told of again.
-    alert = detector.observe(window(2, *flood))
+    alert = detector.observe(window(2, *many))
     assert alert is not None
     assert alert.already_reported == 8
     assert not {100, 101, 102, 103, 104} & alert.unseen

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from baseline.alerts.alert import Alert, RaisedBy
-from baseline.alerts.detector import Detector
+from baseline.alerts.detector import Detector, Folded
+from baseline.alerts.incident import Event, Incident
 from baseline.alerts.text import TextSink
 from baseline.model.budget import Budget
 from baseline.model.score import Call, Seen
@@ -57,7 +58,8 @@ def watch(model: WorkloadModel, seconds: int, make: Callable[[int], Window]) -> 
 
 def as_text(alert: Alert) -> str:
     stream = io.StringIO()
-    TextSink(stream.write).write(alert)
+    opened = Incident.opened_by(alert, Folded(), alert.time)
+    TextSink(stream.write).write(opened.report(Event.OPENED, alert.time, alert))
     return stream.getvalue()
 
 

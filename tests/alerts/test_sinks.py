@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from secret_forms import TOKENS, WITH_A_WORD, WITH_ANYTHING
 
 from baseline.alerts.alert import Alert, RaisedBy
+from baseline.alerts.detector import Folded
+from baseline.alerts.flood import Flood
+from baseline.alerts.incident import Event, Incident, Report
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.container import Container
@@ -65,9 +68,13 @@ def alert(
     )
 
 
-def as_text(shown: Alert) -> str:
+def opening(alert: Alert) -> Report:
+    return Incident.opened_by(alert, Folded(), TIME).report(Event.OPENED, TIME, alert)
+
+
+def as_text(shown: Alert | Report) -> str:
     stream = io.StringIO()
-    TextSink(stream.write).write(shown)
+    TextSink(stream.write).write(shown if isinstance(shown, Report) else opening(shown))
     return stream.getvalue()
 
 
@@ -251,6 +258,57 @@ def test_what_learning_saw_on_several_days() -> None:
     assert "in learning 2026-11-14 to 2026-11-22; without it 29.0 bits\n" in shown
 
 
+def test_text_of_an_update_and_of_an_end() -> None:
+    incident = Incident.opened_by(alert(), Folded(1, 2, 3), TIME)
+    second = replace(alert(), time=TIME + 10**9, end=TIME + 10**9)
+    incident.take(second, TIME + 10**9)
+    for _ in range(2):
+        incident.take(replace(second, time=TIME + 2 * 10**9), TIME + 2 * 10**9)
+    incident.folded = Folded(18, 1202, 6)
+    updated = incident.told(TIME + 2 * 10**9)
+    assert updated == second
+    assert as_text(incident.report(Event.UPDATED, TIME + 2 * 10**9, updated)).splitlines() == [
+        f"web  2026-11-23T00:00:02.481Z  alert {second.id}, more of {alert().id}",
+        "  nginx started /usr/bin/dash as uid 33, never seen in learning; also 1 new",
+        "  peer, 10 new system-call sequences",
+        "  29.6 bits, threshold 21.7; sh, pid 4123; 4 alerts of at most 29.6 bits, 2 not",
+        "  told, 17 windows folded, 1,200 new items in them, 3 first sights left to their",
+        "  window",
+        "",
+    ]
+    assert as_text(incident.report(Event.CLOSED, TIME + 602 * 10**9)).splitlines() == [
+        f"web  2026-11-23T00:10:02.481Z  closed: {alert().id}, quiet for 10 min",
+        "  nginx started /usr/bin/dash as uid 33, never seen in learning; also 1 new",
+        "  peer, 10 new system-call sequences",
+        "  in 2 s 4 alerts of at most 29.6 bits, 2 not told, 17 windows folded, 1,200 new",
+        "  items in them, 3 first sights left to their window",
+        "",
+    ]
+
+
+def test_an_update_is_printable_and_narrow() -> None:
+    odd = alert(replica="a\r\x07b", comm="\x1b[2J[red]:smile:\n\u202esh\udcff" + "c" * 99)
+    incident = Incident.opened_by(odd, Folded(), TIME)
+    incident.take(odd, TIME)
+    for report in (
+        incident.report(Event.UPDATED, TIME, odd),
+        incident.report(Event.CLOSED, TIME),
+    ):
+        shown = as_text(report)
+        assert set("\x1b\r\x07\u202e\udcff").isdisjoint(shown)
+        assert max(map(len, shown.splitlines())) <= 80
+    assert "pid 4123" in as_text(incident.report(Event.UPDATED, TIME, odd)).replace("\n  ", " ")
+
+
+def test_text_of_a_flood() -> None:
+    low = replace(alert().score, bits=3.0, wholly_new=())
+    shown = as_text(
+        replace(alert(), score=low, test=RaisedBy.FLOOD, flood=Flood(1.0, 12, 3400, 560))
+    )
+    assert "flood: 12 new items, 3,400 events folded, 560 first sights held back in 1 s;" in shown
+    assert "in every way" not in shown
+
+
 def test_text_fits_80_columns_whatever_is_in_it() -> None:
     shown = as_text(alert(replica="kubepods.slice/" + "x" * 200, comm="c" * 100))
     assert max(map(len, shown.splitlines())) <= 80
@@ -266,7 +324,7 @@ def test_colour_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     parts: list[str] = []
-    TextSink(parts.append, is_terminal=True).write(alert())
+    TextSink(parts.append, is_terminal=True).write(opening(alert()))
     assert "\x1b[" in parts[0]
 
 
@@ -284,8 +342,8 @@ def test_printable_text_stays_as_it_is() -> None:
 def test_json_is_one_ascii_line_for_each_alert() -> None:
     lines: list[str] = []
     sink = JsonLinesSink(lines.append)
-    sink.write(alert(comm="\x1b\n\udcff"))
-    sink.write(alert())
+    sink.write(opening(alert(comm="\x1b\n\udcff")))
+    sink.write(opening(alert()))
     assert [line.count("\n") for line in lines] == [1, 1]
     assert all(map(str.isascii, lines))
     assert [json.loads(line)["process"]["comm"] for line in lines] == ["\x1b\n\udcff", "sh"]

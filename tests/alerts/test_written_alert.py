@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.backtest import alerts_of
+from baseline.alerts.detector import Folded
+from baseline.alerts.incident import Event, Incident
 from baseline.alerts.written_alert import AlertsError, WrittenAlert, read_alerts
 from baseline.model.score import Call
 from baseline.model.workload_model import WorkloadModel
@@ -49,6 +51,19 @@ def test_what_is_read_is_what_was_written(alerts: list[Alert]) -> None:
             expected = symbol_name(item.symbol) if isinstance(item, Call) else item
             assert (ours.signal, ours.item, ours.count) == (theirs.signal, expected, theirs.count)
             assert ours.bits == pytest.approx(theirs.bits, abs=0.005)
+
+
+def test_opened_and_updated_are_alerts_and_closed_is_none(alerts: list[Alert]) -> None:
+    first, second = alerts[:2]
+    incident = Incident.opened_by(first, Folded(), first.time)
+    reports = [
+        incident.report(Event.OPENED, first.time, first),
+        incident.report(Event.UPDATED, second.time, second),
+        incident.report(Event.CLOSED, second.time + 1),
+    ]
+    written = [json.dumps(report.to_dict()).encode() for report in reports]
+    assert [alert.id for alert in read_alerts(written, "alerts")] == [first.id, second.id]
+    assert b'"event": "closed"' in written[2]
 
 
 def test_how_much_it_does_not_name_is_known(alerts: list[Alert]) -> None:

@@ -14,6 +14,7 @@ from labelled_rows import Attack, Case, Run
 from model.synthetic_service import SHELL_STARTED, count_ngrams, serving, symbols, window
 
 from baseline.recordings.writer import RecordingWriter
+from baseline.sighting import Sighting
 from baseline.window import Connection, Signal, Window
 
 PROGRAM = Path(calibration.__file__)
@@ -44,6 +45,15 @@ def test_alerts_are_those_that_the_detector_raises() -> None:
         rows = calibration.alerts(split(windows[:120], watched))
         assert [row.promised for row in rows] == [5, 10, 20, 40]
         assert [row.observed for row in rows] == [alerts] * 4
+
+
+def test_new_items_are_sighted_before_their_window() -> None:
+    learned = met(["10.0.0.1"] * 100)
+    watched = met(["10.0.0.1", "192.0.2.2", "10.0.0.1", "192.0.2.3"])
+    seen = calibration.sighted(split(learned, watched))
+    kinds = [o.item.peer if isinstance(o, Sighting) else o for o in seen]
+    assert kinds == [watched[0], "192.0.2.2", *watched[1:3], "192.0.2.3", watched[3]]
+    assert [row.observed for row in calibration.alerts(split(learned, watched), seen)][-1] > 0
 
 
 def test_new_items_are_counted_once_and_an_hour() -> None:
@@ -121,9 +131,9 @@ def test_the_program_prints_narrow_tables_and_writes_json(tmp_path: Path) -> Non
     assert "web" in done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     figures = json.loads(out.read_text())
-    assert [row["promised"] for row in figures["alerts"] if row["workload"] == "web"] == [
-        5, 10, 20, 40,
-    ]  # fmt: skip
+    for data in ("services", "sighted"):
+        rows = [r for r in figures["alerts"] if (r["data"], r["workload"]) == (data, "web")]
+        assert [row["promised"] for row in rows] == [5, 10, 20, 40]
     signals = {row["signal"] for row in figures["new_items_per_hour"]}
     assert signals == {"ngrams", "connections"}
 

@@ -1,6 +1,7 @@
 """A small service as two recordings, one with an intruder, and the command that looks at them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ SECOND = 10**9
 NGINX = Image("/usr/sbin/nginx")
 SHELL = Execution((NGINX, Image("/usr/bin/dash")), 33)
 PEER = Connection("out", "tcp", "203.0.113.9", 4444)
+OTHER_PEER = Connection("out", "tcp", "203.0.113.9", 8443)
 
 # epoll_wait accept4 read write close, round and round; and what a shell does first.
 SERVING = [232, 288, 0, 1, 3]
@@ -89,6 +91,18 @@ def intruded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = list(windows("web", 30, 3))
     content[10:] = map(intrude, content[10:])
     return write_recording(tmp_path_factory.mktemp("recordings") / "intruded", content)
+
+
+@pytest.fixture(scope="session")
+def attacked_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A thousand seconds with a shell in one of them, and five minutes later another peer."""
+    content = list(windows("web", 1000, 4))
+    content[0] = intrude(content[0])
+    later = content[300]
+    content[300] = later + replace(
+        later, ngrams=NgramCounts.empty(), connections={OTHER_PEER: 1}, observed=0, ledger=Ledger()
+    )
+    return write_recording(tmp_path_factory.mktemp("recordings") / "twice", content)
 
 
 @pytest.fixture(scope="session")

@@ -22,15 +22,20 @@ from baseline.workloads.cgroups import cgroup2_mount
 
 pytestmark = pytest.mark.kernel
 
-# Joins a cgroup, does the same over and over, and starts a shell for each line on stdin.
+# Joins a cgroup and does the same over and over; for a line on stdin it starts a shell, or makes
+# calls that nobody makes and the kernel refuses.
 SERVICE = """
-import os, subprocess, sys, threading, time
+import ctypes, os, subprocess, sys, threading, time
 open(sys.argv[1], "w").write(str(os.getpid()))
 print("running", flush=True)
-def shells():
+def obey():
     for line in sys.stdin:
-        subprocess.run(["/bin/sh", "-c", ":"])
-threading.Thread(target=shells, daemon=True).start()
+        if line == "shell\\n":
+            subprocess.run(["/bin/sh", "-c", ":"])
+        for number in range(340, 400) if line == "calls\\n" else ():
+            ctypes.CDLL(None).syscall(number)
+            time.sleep(0.03)
+threading.Thread(target=obey, daemon=True).start()
 while True:
     os.getppid()
     time.sleep(0.001)
@@ -113,7 +118,7 @@ def test_a_shell_of_a_learned_service_is_named_at_once(
     assert watch.stderr.readline() == f"Counting {group}/service as svc\n"
     assert watch.stderr.readline().startswith("Reading on ")  # the program was kept loaded
     assert service.stdin
-    service.stdin.write("\n")
+    service.stdin.write("shell\n")
     service.stdin.flush()
     assert watch.stdout
     # After three seconds of learning, the service's own first futex may be news, too.
@@ -150,6 +155,35 @@ def test_alerts_go_on_after_the_reader_of_stdout_has_left(
     assert "nothing lost" in talk
     alerts = list(map(json.loads, file.read_text().splitlines()))
     assert f"Error: Not delivered: {len(alerts)} alert" in talk
+
+
+def test_new_system_calls_alone_are_told_before_their_window_ends(
+    group: str, service: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    cgroup = ("--cgroup", f"svc={group}/*")
+    learned = run(
+        *("learn", *cgroup, "--interval", "200ms", "--duration", "3s"),
+        *("--out", tmp_path / "models"),
+    )
+    assert learned.returncode == 0, learned.stderr
+    watch = start(
+        *("watch", *cgroup, "--models", tmp_path / "models"),
+        *("--format", "json", "--interval", "10m"),
+    )
+    assert watch.stderr
+    while not watch.stderr.readline().startswith("Counting "):
+        assert watch.poll() is None
+    assert service.stdin
+    service.stdin.write("calls\n")
+    service.stdin.flush()
+    assert watch.stdout
+    lines = iter(watch.stdout.readline, "")
+    line = next(line for line in lines if "syscall_3" in line)
+    alert = json.loads(line)
+    assert (alert["test"], alert["signal"]) == ("first sight", "ngrams")
+    assert alert["process"]["pid"] == service.pid
+    assert alert["unseen"]["executions"] == 0
+    end(watch, signal.SIGINT)
 
 
 @pytest.mark.usefixtures("service")

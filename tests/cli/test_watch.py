@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -34,10 +35,13 @@ def test_a_shell_is_named_once(models: Path, intruded: Path) -> None:
     assert done.returncode == 0
     assert done.stdout.count("nginx started /usr/bin/dash as uid 33, never seen in learning") == 1
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert done.stderr == (
-        "Watched 30 windows: 1 alert (19 anomalous windows of nothing but what was reported); "
-        "nothing lost.\n"
+    watched, still_open = done.stderr.splitlines()
+    assert watched == (
+        "Watched 30 windows: 1 alert in 1 incident (19 anomalous windows of nothing but what was "
+        "reported); nothing lost."
     )
+    (incident,) = re.findall(r"^web  \S+  alert (\w+) -", done.stdout, re.M)
+    assert still_open == f"Incidents still open: web {incident}."
 
 
 def test_alerts_for_machines(models: Path, intruded: Path) -> None:
@@ -46,10 +50,56 @@ def test_alerts_for_machines(models: Path, intruded: Path) -> None:
     assert alert["workload"] == "web"
     assert alert["time"] == "2026-11-23T00:00:11.000Z"
     assert alert["bits"] >= alert["threshold"]
+    assert (alert["event"], alert["incident"]) == ("opened", alert["id"])
+    assert alert["severity"] == alert["bits"]
     items = [e["item"] for e in alert["evidence"]]
     assert any(i.get("peer") == "203.0.113.9" for i in items)
     assert any(i.get("lineage", [{}])[-1].get("path") == "/usr/bin/dash" for i in items)
     assert alert["unseen"] == {"ngrams": 14, "executions": 1, "connections": 1}
+
+
+def test_an_incident_opens_goes_on_and_closes(
+    models: Path, attacked_twice: Path, tmp_path: Path
+) -> None:
+    """Somebody comes twice within ten minutes, and never again."""
+    arguments = ("watch", "--from", attacked_twice, "--models", models)
+    lines = run(*arguments, "--format", "json").stdout.splitlines()
+    opened, updated, closed = map(json.loads, lines)
+    assert [line["event"] for line in (opened, updated, closed)] == ["opened", "updated", "closed"]
+    assert {line["incident"] for line in (opened, updated, closed)} == {opened["id"]}
+    assert updated["unseen"] == {"ngrams": 0, "executions": 0, "connections": 1}
+    assert closed["headline"] == opened["headline"]
+    assert closed["counts"]["alerts"] == 2
+    assert (closed["start"], closed["end"]) == (opened["start"], updated["end"])
+
+    text = run(*arguments)
+    shown = text.stdout.splitlines()
+    assert max(map(len, shown)) <= 80
+    (first,) = (n for n, line in enumerate(shown) if f"more of {opened['id']}" in line)
+    assert shown[first:] == [
+        f"web  2026-11-23T00:05:01.000Z  alert {updated['id']}, more of {opened['id']}",
+        "  new peer: tcp out to 203.0.113.9:8443",
+        f"  {updated['bits']:.1f} bits, threshold {updated['threshold']:.1f}; 2 alerts of at most "
+        f"{opened['bits']:.1f} bits",
+        "",
+        f"web  2026-11-23T00:15:01.000Z  closed: {opened['id']}, quiet for 10 min",
+        *shown[first + 5 : -2],
+        f"  in 5 min 2 alerts of at most {opened['bits']:.1f} bits",
+        "",
+    ]
+    assert opened["headline"] in " ".join(line.strip() for line in shown[first + 5 : -2])
+    assert text.stderr == "Watched 1,000 windows: 2 alerts in 1 incident; nothing lost.\n"
+
+    (tmp_path / "alerts").write_text("\n".join(lines))
+    accepted = run(
+        *("accept", updated["id"], "--model", models, "--alerts", tmp_path / "alerts", "--preview")
+    )
+    assert accepted.returncode == 0, accepted.stderr
+    assert "Become normal: 1 peer\nHidden by that, of 1 other alert: 0\n" in accepted.stdout
+    ended = run(
+        *("accept", closed["id"], "--model", models, "--alerts", tmp_path / "alerts", "--preview")
+    )
+    assert ended.returncode == 2
 
 
 def test_watching_twice_gives_the_same_alerts(models: Path, intruded: Path) -> None:
@@ -166,7 +216,7 @@ sys.exit(",".join(needless & set(sys.modules)))
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    assert done.stderr.splitlines()[1:] == [""], done.stderr
+    assert done.stderr.splitlines()[2:] == [""], done.stderr
 
 
 def test_watching_what_has_no_model_is_an_error(models: Path, tmp_path: Path) -> None:

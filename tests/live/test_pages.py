@@ -19,6 +19,8 @@ from shown import (
 )
 from strategies import texts
 
+from baseline.alerts.detector import Folded
+from baseline.alerts.incident import Event, Incident
 from baseline.alerts.text import TextSink
 from baseline.live.keys import Key
 from baseline.live.overview import Snapshot
@@ -156,7 +158,9 @@ def test_an_alert_reads_as_watch_writes_it() -> None:
     view = all_pages(shown)[-1]
     stream = io.StringIO()
     (web,) = shown.rows
-    TextSink(stream).write(web.latest[0])
+    alert = web.latest[0]
+    opened = Incident.opened_by(alert, Folded(), alert.time)
+    TextSink(stream.write).write(opened.report(Event.OPENED, alert.time, alert))
     written = stream.getvalue().splitlines()
     lines = plain(pages(80, 100).screen(view, shown).lines)
     assert [line.rstrip() for line in lines[1 : 1 + len(written)]] == written
