@@ -27,7 +27,7 @@ DETACHED = Interference(
 
 def test_a_line_for_machines() -> None:
     stream = io.StringIO()
-    JsonLinesSink(stream).write_interference(DETACHED)
+    JsonLinesSink(stream.write).write_interference(DETACHED)
     assert stream.getvalue().count("\n") == 1
     assert json.loads(stream.getvalue()) == {
         "time": "2026-11-23T00:00:00.123Z",
@@ -39,7 +39,9 @@ def test_a_line_for_machines() -> None:
 
 def test_text_for_people() -> None:
     stream = io.StringIO()
-    TextSink(stream).write_interference(Interference(DETACHED.time, DETACHED.what + "\x1b[2J"))
+    TextSink(stream.write).write_interference(
+        Interference(DETACHED.time, DETACHED.what + "\x1b[2J")
+    )
     first, *rest = stream.getvalue().splitlines()
     assert first.startswith("tampering  2026-11-23T00:00:00.123Z ---")
     assert max(map(len, [first, *rest])) <= 80

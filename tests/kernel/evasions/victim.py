@@ -78,6 +78,7 @@ class Victim(Service):
         self._watch = watch
         self.sightings = watch.sightings
         self._seen = 0
+        self._model = model
         self._detector = Detector({WORKLOAD: model})
         super().__init__(cgroup, site)
 
@@ -87,6 +88,14 @@ class Victim(Service):
         sightings = self.sightings[self._seen :]
         self._seen += len(sightings)
         return [alert for o in [*sightings, *windows] if (alert := self._detector.observe(o))]
+
+    def unknown_calls(self) -> set[str]:
+        """Last calls of the n-grams of the last window that learning never saw.
+
+        They are the evidence; an alert tells at once of the first, and counts what follows.
+        """
+        ngrams = self._watch.windows[-1].ngrams.ngrams.tolist()
+        return {ngram_names(ngram)[-1] for ngram in ngrams if not self._model.knows(ngram)}
 
     def attacked(self, *words: object) -> list[Alert]:
         """Alerts of what it is told to do, in a window in which it also serves as always."""
