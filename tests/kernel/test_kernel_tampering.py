@@ -187,7 +187,8 @@ def test_a_program_that_is_exchanged(watched: Watched) -> None:
 
 @pytest.mark.parametrize("how", ["removed", "given to another group"])
 def test_a_cgroup_that_is_hidden_is_counted_again(watched: Watched, how: str) -> None:
-    process = watched.start_waiting("calls", "110:7", "say", "wait", "110:11")
+    steps = ["110:7", "say", "wait", "110:5", "say", "wait", "110:11"]
+    process = watched.start_waiting("calls", *steps)
     assert told(watched.watch) == []
     key = key_of(watched)
     if how == "removed":
@@ -203,6 +204,11 @@ def test_a_cgroup_that_is_hidden_is_counted_again(watched: Watched, how: str) ->
     value[0] = f"{int(value[0], 16) + 1 & 255:#04x}"
     succeed(bpftool("map", "update", "pinned", PIN / "control", *generation, "value", *value))
     run_known(watched)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b".")
+    process.stdin.flush()
+    assert process.stdout.read(1), "it has called while it was hidden, and does not look again"
     (what,) = told(watched.watch)
     assert f"let go of {watched.path}: counted again" in what
     hidden = watched.window().ngrams.total
