@@ -14,7 +14,7 @@ from baseline.cli.alert_outputs import FORMATS, AlertOutputs
 from baseline.cli.budget import budget_option
 from baseline.cli.ledgers import LossReport
 from baseline.cli.progress import ProgressBar, counted, say
-from baseline.cli.sources import SourceOptions, open_source, source_options
+from baseline.cli.sources import Reader, SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import ModelError
 from baseline.interference import Interference
@@ -114,7 +114,14 @@ def command(
     interferences = 0
     with (
         StopSignals() as stop,
-        open_source(source, stop, say, writes=False) as opened,
+        open_source(
+            source,
+            stop,
+            say,
+            writes=False,
+            reader=Reader("watch", "\n".join(source.cgroups)),
+            first_sights=True,
+        ) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
         # Their threads begin now, with no more rights than the source has left us.
         server,
