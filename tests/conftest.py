@@ -1,7 +1,12 @@
-"""What the mark ``kernel`` means, in every folder."""
+"""What the mark ``kernel`` means, in every folder, and how examples are looked for."""
 
 import pytest
+from hypothesis import settings
 from requirements import require_kernel
+
+# How long an example takes is the machine's affair.
+settings.register_profile("baseline", deadline=None)
+settings.load_profile("baseline")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 from rich.cells import set_cell_size
@@ -17,6 +17,7 @@ from baseline.cli.model_folders import folder_of
 from baseline.cli.output import require_output, writing_to_stdout
 from baseline.cli.preview import losses_in, preview_of, recorded_windows
 from baseline.cli.progress import say
+from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError, UsageError
 from baseline.model.budget import Budget
 from baseline.model.score import Item
@@ -29,6 +30,9 @@ from baseline.model.storage import (
 )
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _WIDTH = 79
 
@@ -53,6 +57,7 @@ All that was new to an alert that a recording raised:
     metavar="MODELS",
     help="Folder of the model, or of several.",
 )
+@verify_option()
 @click.option(
     "--alerts",
     "alerts_file",
@@ -95,6 +100,7 @@ def command(
     *,
     ids: tuple[str, ...],
     models: Path,
+    signers: tuple["Ed25519PublicKey", ...],
     alerts_file: IO[bytes] | None,
     recordings: tuple[Path, ...],
     intrusions: tuple[Path, ...],
@@ -113,7 +119,7 @@ def command(
     if not preview:
         _require_word(yes)
         _require_place(models, out, force=force)
-    learned = load_models(models)
+    learned = load_models(models, signers)
     alerts, source = _read(alerts_file)
     chosen = _chosen(ids, alerts, source)
     acceptances = []

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -16,11 +16,15 @@ from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError
 from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 ANOMALIES_FOUND = 3
 
@@ -50,6 +54,7 @@ Check a recording in CI:
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
+@verify_option()
 @budget_option(
     "budget",
     "False alarms to expect of each workload: 1/day, 2/month; of a minute, hour, day, week, "
@@ -74,6 +79,7 @@ def command(
     *,
     source: SourceOptions,
     models: Path,
+    signers: tuple["Ed25519PublicKey", ...],
     budget: Budget,
     form: str,
     fail_on: str | None,
@@ -83,7 +89,9 @@ def command(
     Alerts go to stdout, one for each thing that happened; everything else to stderr. Replaying
     recordings needs no rights at all.
     """
-    learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
+    learned = {
+        name: model.with_budget(budget) for name, model in load_models(models, signers).items()
+    }
     _say_what_is_supported(learned, budget)
     detector = Detector(learned)
     sink = _SINKS[form](sys.stdout)

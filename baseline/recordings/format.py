@@ -38,6 +38,9 @@ MAX_ENTRIES = 4_000_000
 MAX_PART_ROWS = 2 * MAX_ENTRIES
 """Rows that one table of a part may have; a reader holds one part in memory."""
 
+MAX_PARTS = 1_000_000
+"""Parts of a recording, of which a reader holds the list in memory; four months of them."""
+
 TIME = pa.timestamp("ns", tz="UTC")
 
 _IMAGE = pa.struct(
@@ -200,7 +203,7 @@ class Header:
             raise OtherVersionError(f"is of architecture {self.architecture:.20}") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PartFile:
     """One table of a part, as committed.
 
@@ -217,7 +220,7 @@ class PartFile:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One line of ``parts.jsonl``: files that were committed together.
 
