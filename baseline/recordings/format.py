@@ -35,8 +35,17 @@ PARTS_FILE = "parts.jsonl"
 MAX_ENTRIES = 4_000_000
 """Entries that one window may have: more than the kernel's tables hold."""
 
-MAX_PART_ROWS = 2 * MAX_ENTRIES
-"""Rows that one table of a part may have; a reader holds one part in memory."""
+MAX_NAMED = 250_000
+"""Executions and connections that one window may have, three times what the kernel's tables hold;
+so many rows are flushed at the latest, and each of them becomes objects of Python."""
+
+MAX_PART_ROWS = {
+    "windows": MAX_NAMED,
+    "ngrams": MAX_NAMED + MAX_ENTRIES,
+    "executions": 2 * MAX_NAMED,
+    "connections": 2 * MAX_NAMED,
+}
+"""Rows that a table of a part may have; a reader holds one part in memory."""
 
 MAX_PARTS = 1_000_000
 """Parts of a recording, of which a reader holds the list in memory; four months of them."""
@@ -251,7 +260,7 @@ class Part:
             raise FormatError(f"is damaged in line {number + 2}") from cause
         if part.to_line() != line or not all(
             isinstance(file.rows, int)
-            and 0 <= file.rows <= MAX_PART_ROWS
+            and 0 <= file.rows <= MAX_PART_ROWS[table]
             # A line must not lead a reader to files outside of the recording.
             and _is_path(file.path, table, node, number)
             for table, file in part.files.items()
