@@ -3,6 +3,7 @@
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _WIDTH = 79
+_MAX_LINE_BYTES = 1 << 24
 
 
 @click.command(
@@ -184,7 +186,9 @@ def _read(file: IO[bytes] | None) -> tuple[dict[str, WrittenAlert], str]:
     if file is None:
         raise UsageError("There are no alerts to choose from", "Add --alerts FILE, or pipe them in")
     alerts: dict[str, WrittenAlert] = {}
-    for alert in read_alerts(file, file.name):
+    # What is longer than a line may be is cut, and a piece of an alert is none.
+    lines = iter(partial(file.readline, _MAX_LINE_BYTES), b"")
+    for alert in read_alerts(lines, file.name):
         alerts.setdefault(alert.id, alert)
     return alerts, file.name
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -39,8 +40,10 @@ FORMAT = "baseline model"
 VERSION = 2
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
+MAX_MODELS = 4096
+"""Models that one folder may hold."""
 
-_MAX_MANIFEST_BYTES = 1 << 24
+MAX_MANIFEST_BYTES = 1 << 24
 _MAX_WORKLOAD_BYTES = 4096  # PATH_MAX of Linux: a workload may be named by the path of its cgroup
 _MAX_NUMBER = 1 << 63
 _MAX_FOLDER_NAME = 255  # NAME_MAX of Linux
@@ -136,7 +139,7 @@ def load_models(
             another architecture, or not signed as it must be.  Signatures are verified before
             anything else is looked at, in any of them.
     """
-    contents = {folder: _read_manifest(folder, signers) for folder in _folders(directory)}
+    contents = {folder: _read_manifest(folder, signers) for folder in model_folders(directory)}
     models: dict[str, WorkloadModel] = {}
     for folder, content in contents.items():
         model = _load(folder, content)
@@ -167,7 +170,7 @@ def sign_models(directory: Path, key: "Ed25519PrivateKey") -> list[Path]:
         ModelError: there is no model, or one is damaged.
         OutputError: a signature cannot be written.
     """
-    contents = {folder: _read_manifest(folder) for folder in _folders(directory)}
+    contents = {folder: _read_manifest(folder) for folder in model_folders(directory)}
     for folder, content in contents.items():
         _load(folder, content)
     for folder, content in contents.items():
@@ -176,20 +179,28 @@ def sign_models(directory: Path, key: "Ed25519PrivateKey") -> list[Path]:
     return [folder / SIGNATURE for folder in contents]
 
 
-def _folders(directory: Path) -> list[Path]:
-    """The models' folders: the folder itself, or those in it."""
+def model_folders(directory: Path) -> list[Path]:
+    """Folders of the models in a folder that is one model or holds several.
+
+    Raises:
+        ModelError: there is none, or there are more than ``MAX_MODELS``.
+    """
     try:
         if (directory / MANIFEST).exists():
             folders = [directory]
         else:
             # What begins with a dot is half-written or somebody else's.
-            found = sorted(path.parent for path in directory.glob(f"*/{MANIFEST}"))
-            folders = [folder for folder in found if not folder.name.startswith(".")]
+            found = islice(directory.glob(f"[!.]*/{MANIFEST}"), MAX_MODELS + 1)
+            folders = sorted(path.parent for path in found)
     except OSError as cause:
         raise ModelError(f"{directory} cannot be read: {cause.strerror}", _RESTORE) from cause
     if not folders:
         raise ModelError(
             f"There is no model in {directory}", "Give the folder that `baseline learn` wrote"
+        )
+    if len(folders) > MAX_MODELS:
+        raise ModelError(
+            f"{directory} holds more than {MAX_MODELS:,} models", "Put them into several folders"
         )
     return folders
 
@@ -257,7 +268,7 @@ def _read_manifest(folder: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> 
     """The manifest's bytes, which one of the signers signed, if there are any."""
     path = folder / MANIFEST
     try:
-        content = read_file(path, _MAX_MANIFEST_BYTES)
+        content = read_file(path, MAX_MANIFEST_BYTES)
     except FileNotFoundError as cause:
         raise ModelError(
             f"There is no model in {folder}", "Give the folder that `baseline learn` wrote"

@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from synthetic_service import ARCHITECTURE, intruded, serving
 
 import baseline.model.hierarchy
+import baseline.model.storage
 import baseline.parquet
 from baseline.errors import ModelError
 from baseline.model.inspection import describe
-from baseline.model.storage import MANIFEST, load_model, save_model
+from baseline.model.storage import MANIFEST, load_model, load_models, save_model
 from baseline.model.workload_model import SIGNAL_MODELS, WorkloadModel
 from baseline.parquet import write_table
 
@@ -377,3 +378,13 @@ def test_a_type_that_unpickles_is_refused_unread(saved: Path, tmp_path: Path) ->
     for line in events_of_loading(saved, evil):
         assert line.startswith(f"{evil}/spans.parquet")
     assert not proof.exists()
+
+
+def test_more_models_than_a_folder_may_hold_are_refused(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (saved.parent / "api").mkdir()
+    (saved.parent / "api" / MANIFEST).touch()
+    monkeypatch.setattr(baseline.model.storage, "MAX_MODELS", 1)
+    with pytest.raises(ModelError, match="holds more than 1 models"):
+        load_models(saved.parent)
