@@ -109,7 +109,7 @@ class _UnfitTableError(Exception):
 
 def _read_table(content: bytes, schema: pa.Schema) -> pa.Table:
     source = pa.BufferReader(content)
-    with pq.ParquetFile(source) as file:
+    with pq.ParquetFile(source, pre_buffer=False) as file:
         if not file.schema_arrow.equals(schema, check_metadata=False):
             raise _UnfitTableError("has other columns than this format")
         size = unfolded_bytes(content, file.metadata, MAX_TABLE_BYTES)
@@ -125,9 +125,9 @@ def _read_table(content: bytes, schema: pa.Schema) -> pa.Table:
     batches: list[Any] = []
     # Texts are left in their dictionaries until it is known how long they are together.  Arrow
     # reads no batch that has several dictionaries below a list, so that groups are read apart.
-    with pq.ParquetFile(source, read_dictionary=texts) as file:
+    with pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False) as file:
         for group in range(file.num_row_groups):
-            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group]):
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
                 batch.validate(full=True)  # text that is not UTF-8, lists beyond their values
                 size += sum(map(_length_of_texts, batch.columns))
                 if size > MAX_TABLE_BYTES:

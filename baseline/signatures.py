@@ -35,7 +35,7 @@ def read_private_key(path: Path) -> "Ed25519PrivateKey":
         BaselineError: cryptography is not installed.
     """
     _require_library()
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -48,7 +48,7 @@ def read_private_key(path: Path) -> "Ed25519PrivateKey":
             "Have openssl ask for it: openssl pkeyutl -sign -rawin -inkey KEY "
             "-in manifest.json -out manifest.json.sig",
         ) from cause
-    except (ValueError, UnsupportedAlgorithm) as cause:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as cause:
         raise UsageError(f"{path} holds no private key in PEM", _GENERATE) from cause
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"The key {path} is not for Ed25519", _GENERATE)
@@ -63,13 +63,13 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
         BaselineError: cryptography is not installed.
     """
     _require_library()
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         key = load_pem_public_key(_read(path))
-    except (ValueError, UnsupportedAlgorithm) as cause:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as cause:
         raise UsageError(f"{path} holds no public key in PEM", _EXTRACT) from cause
     if not isinstance(key, Ed25519PublicKey):
         raise UsageError(f"The key {path} is not for Ed25519", _EXTRACT)

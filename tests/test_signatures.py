@@ -92,6 +92,17 @@ def test_keys_of_another_kind_are_refused(tmp_path: Path) -> None:
         read_public_key(public)
 
 
+def test_a_key_of_another_curve_than_it_says_is_refused(
+    keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "key"
+    # X448, whose keys are longer: what openssl says to that is no error of the format.
+    path.write_bytes(keys[0].read_bytes().replace(b"MC4CAQAwBQYDK2Vw", b"MC4CAQAwBQYDK2Vv"))
+    path.chmod(0o600)
+    with pytest.raises(UsageError, match="holds no private key"):
+        read_private_key(path)
+
+
 def test_the_two_halves_are_not_mistaken_for_each_other(keys: tuple[Path, Path]) -> None:
     with pytest.raises(UsageError, match=r"holds no public key.*-pubout"):
         read_public_key(keys[0])

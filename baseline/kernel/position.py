@@ -7,7 +7,6 @@ kernel's tables does not outlive the machine, and is replaced whole after each w
 
 import time
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,21 +16,6 @@ import numpy.typing as npt
 from baseline.kernel.agents import RUN_DIRECTORY
 
 _FILE = RUN_DIRECTORY / "position.npz"
-
-_DAMAGED = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy and zipfile have for a file that is not what was saved."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -66,9 +50,9 @@ def load_position() -> Position | None:
     try:
         with np.load(_FILE, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return Position(float(arrays.pop("time")), arrays)
-    except _DAMAGED:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
+    return Position(float(arrays.pop("time")), arrays)
 
 
 def forget_position() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseline.errors import KernelError
-from baseline.kernel import layout, position
+from baseline.kernel import layout
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.decoding import decode_connection
 from baseline.kernel.images import decode_image
@@ -90,17 +90,3 @@ def test_any_connection_can_be_recorded(record: bytes, direction: int) -> None:
     key = np.frombuffer(record, layout.CONNECTION_KEY).copy()
     key["direction"] = direction
     check(window(connections={decode_connection(key[0]): 1}))
-
-
-@given(st.data())
-@fuzzed(300)
-def test_any_position_is_one_or_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
-) -> None:
-    file = tmp_path / "position.npz"
-    monkeypatch.setattr(position, "_FILE", file)
-    position.save_position({"slots": np.arange(9, dtype=np.uint64), "ledger": np.zeros(3)})
-    assert position.load_position() is not None
-    file.write_bytes(data.draw(changed_bytes(file.read_bytes()) | st.binary(max_size=99)))
-    found = position.load_position()
-    assert found is None or np.isfinite(found.time)
