@@ -89,7 +89,7 @@ def read_table(
         return _read_table(content, schema)
     except _UnfitTableError as cause:
         raise error(f"{path} {cause}", way_out) from cause
-    except (pa.ArrowException, OSError, ValueError, RecursionError) as cause:
+    except (pa.ArrowException, OSError, ValueError, LookupError, RecursionError) as cause:
         raise error(f"{path} is damaged", way_out) from cause
 
 
@@ -114,14 +114,10 @@ def _read_table(content: bytes, schema: pa.Schema) -> pa.Table:
             raise _UnfitTableError("has other columns than this format")
         size = unfolded_bytes(content, file.metadata, MAX_TABLE_BYTES)
         written = file.schema_arrow
+        leaves = [file.schema.column(index) for index in range(len(file.schema))]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     if size > MAX_TABLE_BYTES:
         raise _UnfitTableError("holds more than this format allows")
-    texts = [
-        name
-        for field in schema
-        for name, kind in _leaves(field.name, field.type)
-        if pa.types.is_string(kind)
-    ]
     batches: list[Any] = []
     # Texts are left in their dictionaries until it is known how long they are together.  Arrow
     # reads no batch that has several dictionaries below a list, so that groups are read apart.

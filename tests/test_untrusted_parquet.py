@@ -158,6 +158,13 @@ def test_any_pages_have_a_size_or_are_refused(sound: bytes, data: st.DataObject)
         return
 
 
+def test_what_is_inside_of_a_list_may_have_another_name(sound: bytes) -> None:
+    """Parquet names the group between a list and its elements; Arrow does not look at it."""
+    other = sound.replace(b"\x04list", b"\x04lisu")
+    assert other != sound
+    assert read_table(other, Path("t"), SCHEMA, ModelError, "").num_rows == 9
+
+
 @given(st.data())
 @fuzzed(300)
 def test_any_file_is_a_table_or_refused(sound: bytes, data: st.DataObject) -> None:
