@@ -1,12 +1,7 @@
-"""What the mark ``kernel`` means, in every folder, and how examples are looked for."""
+"""What the mark ``kernel`` means, in every folder."""
 
 import pytest
-from hypothesis import settings
 from requirements import require_kernel
-
-# How long an example takes is the machine's affair.
-settings.register_profile("baseline", deadline=None)
-settings.load_profile("baseline")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -36,8 +36,8 @@ MAX_ENTRIES = 4_000_000
 """Entries that one window may have: more than the kernel's tables hold."""
 
 MAX_NAMED = 250_000
-"""Executions and connections that one window may have, three times what the kernel's tables hold;
-so many rows are flushed at the latest, and each of them becomes objects of Python."""
+"""Executions and connections that one window may have, three times what the kernel's tables hold:
+each becomes objects of Python.  The writer flushes when it has so many rows."""
 
 MAX_PART_ROWS = {
     "windows": MAX_NAMED,

@@ -18,7 +18,7 @@ from baseline.recordings.format import (
     FORMAT,
     FORMAT_VERSION,
     HEADER_FILE,
-    MAX_NAMED,
+    MAX_ENTRIES,
     PARTS_FILE,
     Header,
     Part,
@@ -72,7 +72,7 @@ class RecordingWriter:
             interval=float(interval),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self._flush_rows = min(flush_rows, MAX_NAMED)
+        self._flush_rows = min(flush_rows, MAX_ENTRIES)
         self._flush_seconds = flush_seconds
         self._pending: list[Window] = []
         self._pending_rows = 0
