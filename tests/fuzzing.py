@@ -57,6 +57,14 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )
 
+
+def nested(depth: int) -> str:
+    """JSON of so many lists in each other; some hundred are read and cannot be written again."""
+    return "[" * depth + "]" * depth
+
+
+DEPTHS = [*range(300, 900, 50), *range(900, 1000, 3), 10**5]
+
 _edges = st.sampled_from(
     [b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\xff" * 8, b"\n", b"{", b'"', b"9"]
 )

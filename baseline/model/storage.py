@@ -300,16 +300,17 @@ def _read_manifest(folder: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> 
 def _parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(content)
+        digest = _digest(manifest) if isinstance(manifest, dict) else ""
     except (ValueError, RecursionError) as cause:
         raise ModelError(f"{path} is damaged", _RESTORE) from cause
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelError(f"{path} is no manifest of a model", _RESTORE)
-    if manifest.get("version") != VERSION:
+    if (version := manifest.get("version")) != VERSION:
         raise ModelError(
-            f"{path.parent} has format version {manifest.get('version')}, not {VERSION}",
+            f"{path.parent} has format version {json.dumps(version):.20}, not {VERSION}",
             "Use the version of baseline that wrote it, or learn again",
         )
-    if manifest.get("sha256") != _digest(manifest):
+    if manifest.get("sha256") != digest:
         raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)
     if not isinstance(manifest.get("files"), dict):
         raise ModelError(f"{path} lists no files", _RESTORE)

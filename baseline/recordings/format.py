@@ -178,13 +178,13 @@ class Header:
         """
         try:
             values = json.loads(content)
-            kind, version = values["format"], values["version"]
+            kind, version = values["format"], json.dumps(values["version"])
         except (KeyError, TypeError, ValueError, RecursionError) as cause:
             raise FormatError("is damaged") from cause
         if kind != FORMAT:
             raise FormatError("does not describe a recording")
-        if version != FORMAT_VERSION:
-            raise OtherVersionError(f"has format version {version!s:.20}")
+        if version != str(FORMAT_VERSION):
+            raise OtherVersionError(f"has format version {version:.20}")
         try:
             ngram = values["ngram_length"], values["symbol_bits"]
             header = cls(**{field.name: values[field.name] for field in fields(cls)})
@@ -256,9 +256,10 @@ class Part:
         try:
             files = json.loads(line)["files"]
             part = cls(number, {table: PartFile(**files[table]) for table in SCHEMAS})
+            written = part.to_line()
         except (KeyError, TypeError, ValueError, RecursionError) as cause:
             raise FormatError(f"is damaged in line {number + 2}") from cause
-        if part.to_line() != line or not all(
+        if written != line or not all(
             isinstance(file.rows, int)
             and 0 <= file.rows <= MAX_PART_ROWS[table]
             # A line must not lead a reader to files outside of the recording.

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fuzzing import changed_bytes, changed_json, fuzzed, json_values
+from fuzzing import DEPTHS, changed_bytes, changed_json, fuzzed, json_values, nested
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_service import ARCHITECTURE, intruded, serving
@@ -134,6 +134,19 @@ def test_any_manifest_is_refused_or_usable(sound: Path, data: st.DataObject) -> 
     with copy_of(sound) as path:
         write_manifest(path, manifest)
         use_or_refuse(path)
+
+
+@pytest.mark.parametrize("field", ["format", "version", "workload", "files", "sha256", "other"])
+def test_a_manifest_of_any_depth_is_refused(saved: Path, field: str) -> None:
+    manifest = json.dumps(json.loads((saved / MANIFEST).read_text()) | {field: "here"})
+    for depth in DEPTHS:
+        (saved / MANIFEST).write_text(manifest.replace('"here"', nested(depth)))
+        assert refusal(saved)
+
+
+def test_another_version_is_told_in_a_few_characters(saved: Path) -> None:
+    edit_manifest(saved, "version", value="9" * 10**6)
+    assert len(refusal(saved)) < len(str(saved)) + 99
 
 
 @given(st.data())

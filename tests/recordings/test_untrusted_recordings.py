@@ -15,7 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fuzzing import changed_bytes, changed_document, changed_json, fuzzed, refusal_of
+from fuzzing import (
+    DEPTHS,
+    changed_bytes,
+    changed_document,
+    changed_json,
+    fuzzed,
+    nested,
+    refusal_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import numbered_window
@@ -95,6 +103,28 @@ def test_any_header_is_refused_or_usable(sound: Path, data: st.DataObject) -> No
         (path / HEADER_FILE).write_bytes(data.draw(changed_document(header)))
         write_parts(path, parts_of(path))
         read_or_refuse(path)
+
+
+@pytest.mark.parametrize("field", ["format", "version", "node", "interval", "syscalls"])
+def test_a_header_of_any_depth_is_refused_or_usable(sound: Path, field: str) -> None:
+    header = json.dumps(json.loads((sound / HEADER_FILE).read_text()) | {field: "here"})
+    with copy_of(sound) as path:
+        for depth in DEPTHS:
+            (path / HEADER_FILE).write_text(header.replace('"here"', nested(depth)))
+            write_parts(path, parts_of(sound))
+            read_or_refuse(path)
+
+
+@pytest.mark.parametrize("field", ["path", "rows", "bytes", "sha256"])
+def test_a_part_of_any_depth_is_refused(sound: Path, field: str) -> None:
+    parts = parts_of(sound)
+    parts[0]["files"]["ngrams"][field] = "here"
+    with copy_of(sound) as path:
+        write_parts(path, parts)
+        content = (path / PARTS_FILE).read_text()
+        for depth in DEPTHS:
+            (path / PARTS_FILE).write_text(content.replace('"here"', nested(depth)))
+            assert read_or_refuse(path)
 
 
 @given(st.data())
