@@ -32,6 +32,7 @@ COMMANDS = {
     "inspect": "Show what a model knows.",
     "diff": "Tell what changed from one model to another.",
     "merge": "Add up models of replicas, nodes and days.",
+    "sign": "Vouch for models by a signature.",
     "accept": "Take what an alert told of for normal.",
     "backtest": "Count the alerts a recording would have raised.",
     "doctor": "Check what this machine can do.",

@@ -16,6 +16,7 @@ from baseline.cli.ledgers import LossReport
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import Reader, SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError
 from baseline.interference import Interference
 from baseline.model.budget import Budget
@@ -25,6 +26,8 @@ from baseline.window import Window
 from baseline.workloads.naming import container_of
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from baseline.alerts.metrics import WatchMetrics
 
 ANOMALIES_FOUND = 3
@@ -52,6 +55,7 @@ Check a recording in CI:
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
+@verify_option()
 @budget_option(
     "budget",
     "False alarms to expect of each workload: 1/day, 2/month; of a minute, hour, day, week, "
@@ -89,6 +93,7 @@ def command(
     *,
     source: SourceOptions,
     models: Path,
+    signers: tuple["Ed25519PublicKey", ...],
     budget: Budget,
     form: str,
     address: str | None,
@@ -103,7 +108,9 @@ def command(
     in memory, a full disk is tried again, and what could not be delivered is counted. Secrets in
     command lines and names are redacted. Replaying recordings needs no rights at all.
     """
-    learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
+    learned = {
+        name: model.with_budget(budget) for name, model in load_models(models, signers).items()
+    }
     say_what_is_supported(learned, budget)
     # Asked at the first sight of each replica: its manager forgets a container that has ended.
     find_container = lru_cache(_CONTAINERS_REMEMBERED)(container_of)
