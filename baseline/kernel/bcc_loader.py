@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from baseline.errors import BaselineError, KernelError
-from baseline.kernel.bpf_syscall import create_cgroup_link
+from baseline.kernel.bpf_syscall import create_cgroup_link, freeze_map
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.program import (
     CGROUP_HOOKS,
@@ -29,6 +29,7 @@ from baseline.kernel.program import (
     MAPS,
     MAX_GROUPS,
     RAW_TRACEPOINTS,
+    THREADS,
     UNFINISHED_PREFIX,
     Settings,
     possible_cpus,
@@ -96,10 +97,13 @@ def _pin(descriptor: int, path: Path) -> None:
 
 def _fill(bpf: Any, serial: int) -> None:  # BCC has no types
     """What the maps hold before anyone reads them: all group numbers free, a secret hash seed."""
+    from bcc import lib
+
     for group in range(1, MAX_GROUPS):
         bpf["free_groups"].push(ctypes.c_uint32(group))
     control = bpf["control"].Leaf(image_seed=int.from_bytes(os.urandom(8)), serial=serial)
     bpf["control"][ctypes.c_int(0)] = control
+    freeze_map(lib.bpf_table_fd(bpf.module, THREADS.encode()))  # bpf[...] knows no task storage
 
 
 def load(settings: Settings, pin: Path, cgroup_mount: Path, *, alone: bool) -> None:

@@ -21,6 +21,7 @@ _MAP_DELETE_ELEM = 3
 _OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
 _MAP_LOOKUP_AND_DELETE_ELEM = 21
+_MAP_FREEZE = 22
 _MAP_LOOKUP_BATCH = 24
 _LINK_CREATE = 28
 
@@ -72,6 +73,14 @@ def may_use_open_maps() -> bool:
 def create_cgroup_link(program: int, cgroup: int, attach_type: int) -> int:
     """Attach a program to a cgroup by a link, which can be pinned and ends with its last pin."""
     return _bpf(_LINK_CREATE, _attributes(program | cgroup << 32, attach_type))
+
+
+def freeze_map(descriptor: int) -> None:
+    """Take from everybody, root included, the right to change a map by bpf(2), for its lifetime.
+
+    The kernel's own programs go on writing (``map_freeze`` in kernel/bpf/syscall.c).
+    """
+    _bpf(_MAP_FREEZE, _attributes(descriptor))
 
 
 class _LinkInfo(ctypes.Structure):

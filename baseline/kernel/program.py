@@ -39,6 +39,9 @@ MAPS = (
     "tracked",
 )
 
+THREADS = "threads"
+"""The map that the program alone writes: frozen, so that nobody can hide a thread by bpf(2)."""
+
 RAW_TRACEPOINTS = (
     "cgroup_mkdir",
     "cgroup_rmdir",

@@ -99,6 +99,7 @@ class KernelSource:
             self._take_first_sights(stack, left)
             self._read_on(left)
             self._tampering = Tampering(self._collector, self._reading.tracker, self._say)
+            stack.callback(self._tampering.close)
             for selector in self._selectors:
                 if not selector.existing():
                     self._say(f"Waiting for a cgroup that matches {selector}")

@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from baseline.interference import Interference
-from baseline.kernel.bpf_syscall import link_info
+from baseline.kernel import layout
+from baseline.kernel.bpf_syscall import BpfMap, link_info
 from baseline.kernel.collector import Collector
-from baseline.kernel.program import CGROUP_HOOKS, LINK_PREFIX, MAPS
+from baseline.kernel.program import CGROUP_HOOKS, COUNTING_PIN, LINK_PREFIX, MAPS, possible_cpus
 from baseline.kernel.tracker import Tracked, Tracker
 from baseline.workloads.cgroups import cgroup_id
 
 _NAMED = 3
+
+_FOR_EVER = {"image_seed", "serial"}
 
 _START_AGAIN = "run `baseline unload` and start again"
 
@@ -39,9 +42,13 @@ class Tampering:
         self._tracker = tracker
         self._say = say
         self._programs = {n: link_info(held).program for n, held in collector.links.items()}
-        pins = [*MAPS, *(LINK_PREFIX + name for name in collector.links)]
-        self._pins = {name: _inode(collector.pin / name) for name in pins}
+        own = [*MAPS, *(LINK_PREFIX + name for name in collector.links)]
+        pins = [COUNTING_PIN, *(collector.pin / name for name in own)]
+        self._pins = {pin: _inode(pin) for pin in pins}
+        self._counting = BpfMap.open(COUNTING_PIN)
+        self._serial = collector.serial.to_bytes(8, "little")
         self._control = collector.control.copy()
+        self._groups: dict[int, Tracked] = {}
         self._named: set[int] = set()  # cgroup ids, as in what follows
         self._unnamed: set[int] = set()
         self._nurseries: set[int] = set()
@@ -55,13 +62,19 @@ class Tampering:
         found = [
             *self._changed_links(),
             *self._changed_pins(),
+            *self._stopped_processors(),
             *self._changed_control(),
+            *self._changed_owners(),
             *self._changed_tracking(),
             *self._lost_nurseries(),
         ]
         for what in found:
             self._say(f"Warning: {what}")
         return [Interference(time.time_ns(), what) for what in found]
+
+    def close(self) -> None:
+        """Look no more."""
+        self._counting.close()
 
     def _once(self, what: str, names: Iterable[str]) -> list[str]:
         """Those names for which this was not told yet."""
@@ -85,27 +98,65 @@ class Tampering:
             )
 
     def _changed_pins(self) -> Iterable[str]:
-        pin = self._collector.pin
-        changed = [name for name, inode in self._pins.items() if _inode(pin / name) != inode]
+        folder = self._collector.pin
+        changed = [pin.name for pin, inode in self._pins.items() if _inode(pin) != inode]
         if names := self._once("pin", changed):
             yield (
-                f"Somebody removed or replaced pins in {pin} ({_listed(names)}), perhaps by "
+                f"Somebody removed or replaced pins in {folder} ({_listed(names)}), perhaps by "
                 "`baseline unload`: this command counts on, but no other can take over from it"
             )
 
+    def _stopped_processors(self) -> Iterable[str]:
+        """Processors on which the program was told that another version counts."""
+        # No other version begins while we run (baseline.kernel.succession).
+        cpus = {cpu: cpu.to_bytes(4, "little") for cpu in range(possible_cpus())}
+        stopped = [cpu for cpu, key in cpus.items() if self._counting.lookup(key) != self._serial]
+        for cpu in stopped:
+            self._counting.update(cpus[cpu], self._serial)
+        if stopped:
+            yield (
+                f"Somebody stopped the counting on processor {_listed(map(str, stopped))}: it goes "
+                "on, what was done meanwhile is missing"
+            )
+
     def _changed_control(self) -> Iterable[str]:
-        """The one record that user space writes: its seed is for ever, all else only grows."""
+        """The one record that user space writes: what names it is for ever, all else only grows."""
         before, now = self._control[0], self._collector.control[0]
         wrong = [
             name
             for name in self._control.dtype.names or ()
-            if (now[name] != before[name] if name == "image_seed" else now[name] < before[name])
+            if (now[name] != before[name] if name in _FOR_EVER else now[name] < before[name])
         ]
         self._control = self._collector.control.copy()
         if wrong:
             yield (
                 f"Somebody changed the program's control record ({_listed(wrong)}): programs and "
                 f"losses may be misnamed; {_START_AGAIN}"
+            )
+
+    def _changed_owners(self) -> Iterable[str]:
+        """Groups that are said to have ended, or to be another's, while their cgroup lives."""
+        before, self._groups = self._groups, dict(self._tracker.groups)
+        owners = self._collector.owners
+        forgotten = [
+            its for group, its in before.items() if self._groups.get(group) != its and _lives(its)
+        ]
+        for its in forgotten:  # the tracker has let go of it, and will give it another group
+            self._collector.maps["tracked"].delete(_key(its.cgroup))
+        wrong = [
+            (group, its)
+            for group, its in self._groups.items()
+            if (owners["state"][group], owners["cgroup"][group])
+            != (layout.GROUP_TRACKED, its.cgroup)
+            and _lives(its)
+        ]
+        for group, its in wrong:
+            owners[group] = (its.cgroup, layout.GROUP_TRACKED, 0, 0)
+        if paths := [*(its.path for its in forgotten), *(its.path for _, its in wrong)]:
+            self._renew()
+            yield (
+                f"Somebody had the kernel believe that {_listed(paths)} ended: counted on, what "
+                "was done meanwhile may be missing"
             )
 
     def _changed_tracking(self) -> Iterable[str]:
@@ -134,7 +185,7 @@ class Tampering:
         self._named = held.keys() - unnamed
         self._unnamed = unnamed - hidden
         if lost or hidden:
-            self._collector.control["generation"] += 1  # running threads look their group up again
+            self._renew()
         if lost:
             yield (
                 f"Somebody made the kernel let go of {_listed([its.path for _, its in lost])}: "
@@ -151,6 +202,10 @@ class Tampering:
                 f"Somebody had the kernel count {shared} cgroups for the groups of others: "
                 f"workloads are mixed up; {_START_AGAIN}"
             )
+
+    def _renew(self) -> None:
+        """Make tasks that run already look their group up again."""
+        self._collector.control["generation"] += 1
 
     def _lost_nurseries(self) -> Iterable[str]:
         """Folders of counted cgroups in which the kernel no longer looks for new ones."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from baseline.kernel import layout
 from baseline.kernel.agents import Agent
-from baseline.kernel.groups import Groups
+from baseline.kernel.groups import Group, Groups
 from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.position import wanted_globs
 from baseline.kernel.seeding import seed
@@ -155,12 +155,22 @@ class Tracker:
             self._left_out.add(cgroup)
             return
         self._left_out.discard(cgroup)
+        if not _lives(folder, cgroup):  # it ended unnoticed, before the kernel knew its group
+            self._all.let_go(Group(number, cgroup, path, layout.GROUP_TRACKED))
+            return
         hidden = seed(self._program, folder, number)
         if hidden:
             self._say(
                 f"{hidden} processes that ran in {folder.name} before we looked stay unknown: the "
                 "right to see them is given up"
             )
+
+
+def _lives(folder: Path, cgroup: int) -> bool:
+    try:
+        return cgroup_id(folder) == cgroup
+    except FileNotFoundError:
+        return False
 
 
 def _key(folder: Path) -> bytes:

@@ -5,17 +5,26 @@ import mmap
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from expected import known_run, ngrams, peers, started
+from expected import ending_in, known_run, ngrams, peers, started
 from requirements import require_tools
 from watching import Cgroup, OtherCommand, Watch, Watched, release
 
 from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.collector import loader_python
-from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, Settings, fingerprint
+from baseline.kernel.layout import CONTROL, GROUP_ENDED, GROUP_WIPED
+from baseline.kernel.program import (
+    COUNTING_PIN,
+    LINK_PREFIX,
+    PIN_ROOT,
+    Settings,
+    fingerprint,
+    possible_cpus,
+)
 from baseline.kernel.unloading import unload
 from baseline.syscalls import ngram_names
 from baseline.window import Window
@@ -26,6 +35,9 @@ leaves_it_damaged = pytest.mark.usefixtures("unloaded")
 
 PIN = PIN_ROOT / fingerprint(Settings())
 KNOWN = known_run(["getppid"] * 1009)
+
+SETTLED = 0.1
+"""Seconds after which a group that has ended is reclaimed (baseline/kernel/reclaiming.py)."""
 
 SEND = """if True:
     import socket
@@ -99,9 +111,10 @@ def test_a_pin_that_is_removed(watched: Watched, name: str) -> None:
 
 @leaves_it_damaged
 def test_all_pins_that_are_removed_are_told_in_one_sentence(watched: Watched) -> None:
+    pins = len([*PIN.iterdir()]) + 1  # which version counts is pinned beside them
     unload()
     (what,) = told(watched.watch)
-    assert "and 25 more)" in what
+    assert f"and {pins - 3} more)" in what
     assert "`baseline unload`" in what
     run_known(watched)
     assert ngrams(watched.window()) == KNOWN
@@ -228,6 +241,55 @@ def test_a_cgroup_that_is_counted_for_another(cgroup: Cgroup, watch: Callable[..
     assert what.startswith("Somebody had the kernel count 1 cgroups for the groups of others")
 
 
+@pytest.mark.parametrize("state", [GROUP_ENDED, GROUP_WIPED])
+def test_a_cgroup_that_is_said_to_have_ended(watched: Watched, state: int) -> None:
+    run_known(watched)
+    assert told(watched.watch) == []
+    shown = bpftool("-j", "map", "lookup", "pinned", PIN / "tracked", "key", *key_of(watched))
+    group = json.loads(succeed(shown))["value"]
+    owner = [*key_of(watched), *little(state, 4), *little(0, 12)]
+    change = ["key", *group, "value", *owner]
+    succeed(bpftool("map", "update", "pinned", PIN / "owners", *change))
+    (what,) = told(watched.watch)
+    assert f"believe that {watched.path} ended: counted on" in what
+    for _ in range(5):  # in which a group that has really ended would be wiped and given away
+        watched.watch.read()
+        time.sleep(SETTLED)
+    run_known(watched)
+    assert ngrams(watched.window()) == KNOWN + KNOWN
+    assert told(watched.watch) == [what]
+
+
+def test_processors_on_which_the_counting_is_stopped(watched: Watched) -> None:
+    run_known(watched)
+    assert told(watched.watch) == []
+    for cpu in range(possible_cpus()):
+        change = ["key", *little(cpu, 4), "value", *little(0, 8)]
+        succeed(bpftool("map", "update", "pinned", COUNTING_PIN, *change))
+    run_known(watched)
+    (what,) = told(watched.watch)
+    every = ", ".join(map(str, range(possible_cpus())[:3]))
+    assert what.startswith(f"Somebody stopped the counting on processor {every}")
+    assert ngrams(watched.window()) == KNOWN, "what was done meanwhile is missing"
+    run_known(watched)
+    assert ngrams(watched.window()) == KNOWN + KNOWN
+    assert told(watched.watch) == [what]
+
+
+def test_a_thread_cannot_be_hidden(watched: Watched) -> None:
+    """Which group a thread belongs to is kept with it, in a map that has no pin."""
+    process = watched.start_waiting("calls", "110:7", "say", "wait", "110:11")
+    link = json.loads(succeed(bpftool("-j", "link", "show", "pinned", PIN / "link_sys_enter")))
+    program = json.loads(succeed(bpftool("-j", "prog", "show", "id", link["prog_id"])))
+    shown = (bpftool("-j", "map", "show", "id", its) for its in program["map_ids"])
+    (threads,) = [its for its in map(json.loads, map(succeed, shown)) if its["name"] == "threads"]
+    hidden = ["key", *little(process.pid, 4), "value", *little(0, threads["bytes_value"])]
+    done = bpftool("map", "update", "id", threads["id"], *hidden)
+    assert "Operation not permitted" in done.stdout + done.stderr
+    release(process)
+    assert ending_in(ngrams(watched.window()), "getppid") == 7 + 11
+
+
 def test_new_cgroups_that_the_kernel_is_made_blind_to(
     cgroup: Cgroup, watch: Callable[..., Watch]
 ) -> None:
@@ -316,7 +378,7 @@ def test_a_program_that_is_given_the_name_of_another(watched: Watched) -> None:
 
 
 @leaves_it_damaged
-@pytest.mark.parametrize("field", ["generation", "image_seed"])
+@pytest.mark.parametrize("field", ["generation", "image_seed", "serial"])
 def test_a_control_record_that_is_rewritten(
     cgroup: Cgroup, watch: Callable[..., Watch], field: str
 ) -> None:
@@ -325,7 +387,7 @@ def test_a_control_record_that_is_rewritten(
     control = ["pinned", PIN / "control"]
     key = ["key", *little(0, 4)]
     value = json.loads(succeed(bpftool("-j", "map", "lookup", *control, *key)))["value"]
-    place = {"generation": 0, "image_seed": 8}[field]
+    place = int(CONTROL.fields[field][1])
     value[place : place + 8] = little(0, 8)
     succeed(bpftool("map", "update", *control, *key, "value", *value))
     (what,) = told(watching)
