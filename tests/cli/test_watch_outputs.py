@@ -91,16 +91,19 @@ def test_an_anomaly_is_one_also_where_nobody_reads_it(watch: list[object]) -> No
     assert process.returncode == 3
 
 
-def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_path: Path) -> None:
+def stuck_pipe() -> tuple[int, int]:
+    """Both ends of a pipe that is full; the reader's first."""
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
-    filled = 0
-    try:
+    with suppress(BlockingIOError):
         while True:
-            filled += os.write(theirs, bytes(4096))
-    except BlockingIOError:
-        pass
+            os.write(theirs, b"x" * 4096)
     os.set_blocking(theirs, True)
+    return ours, theirs
+
+
+def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_path: Path) -> None:
+    ours, theirs = stuck_pipe()
     process = start(watch, "--alerts", tmp_path / "alerts.jsonl", stdout=theirs)
     os.close(theirs)
     _, talk = process.communicate()  # while its stdout is stuck
@@ -109,7 +112,26 @@ def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_
     assert process.returncode == 1
     assert len(ids(tmp_path / "alerts.jsonl")) == 1
     with os.fdopen(ours, "rb") as reader:
-        assert reader.read() == bytes(filled)
+        assert set(reader.read()) == set(b"x")
+
+
+def test_talk_that_nobody_reads_does_not_hold_up_a_watch(
+    watch: list[object], tmp_path: Path
+) -> None:
+    ours, theirs = stuck_pipe()
+    process = subprocess.Popen(
+        [*map(str, watch), "--alerts", str(tmp_path / "alerts.jsonl"), "--budget", "1/year"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=ENVIRONMENT,
+    )
+    os.close(theirs)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert b"nginx started /usr/bin/dash" in out
+    assert len(ids(tmp_path / "alerts.jsonl")) == 1
+    with os.fdopen(ours, "rb") as reader:
+        assert set(reader.read()) == set(b"x")
 
 
 def test_a_full_disk_under_stdout_is_an_error(watch: list[object]) -> None:
