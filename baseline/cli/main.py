@@ -20,6 +20,7 @@ import click
 
 from baseline import __version__
 from baseline.cli.settings import Settings, name_environment_variables
+from baseline.cli.streams import takes_text
 from baseline.errors import BaselineError
 from baseline.printable import printable
 
@@ -44,6 +45,9 @@ COMMANDS = {
 The command is ``command`` in the module of the same name, which is imported when the command is
 used: ``baseline --help`` is fast, and no command pays for what another one imports.
 """
+
+_LAST_SECONDS = 5.0
+"""How long an error waits for somebody to read it."""
 
 
 class LazyGroup(click.Group):
@@ -174,6 +178,8 @@ def _drop_unwritable_output() -> None:
 
 
 def _show(message: str) -> None:
+    if not takes_text(sys.stderr, _LAST_SECONDS):
+        return
     with suppress(OSError):  # nobody listens
         if os.environ.get("BASELINE_DEBUG"):
             traceback.print_exc()

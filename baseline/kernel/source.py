@@ -201,6 +201,9 @@ class KernelSource:
     def _read_on(self, left: Position | None) -> None:
         """Begin to read: now, or where a reader of our name stopped."""
         reading = self._reading
+        if left and not reading.tables.fits(left.arrays):
+            self._say("How far a command had read is of another release: there is a gap")
+            left = None
         older = predecessor(self._collector, left.serial) if left else None
         is_ours = left is not None and left.serial == self._collector.serial
         self._epoch = 0

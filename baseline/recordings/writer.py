@@ -19,6 +19,7 @@ from baseline.recordings.format import (
     FORMAT_VERSION,
     HEADER_FILE,
     MAX_ENTRIES,
+    MAX_NAMED,
     PARTS_FILE,
     Header,
     Part,
@@ -224,7 +225,7 @@ class RecordingWriter:
             self._pending = [
                 window
                 for name, windows in groups.items()
-                for window in ([sums[name]] if _rows(sums[name]) <= MAX_ENTRIES else windows)
+                for window in ([sums[name]] if _fits(sums[name]) else windows)
             ]
             self._pending_rows = sum(map(_rows, self._pending))
             if self._pending_rows <= self._most_rows:
@@ -286,6 +287,12 @@ class RecordingWriter:
 
 def _rows(window: Window) -> int:
     return 1 + len(window.ngrams) + len(window.executions) + len(window.connections)
+
+
+def _fits(window: Window) -> bool:
+    """Whether a recording can hold it."""
+    named = len(window.executions) + len(window.connections)
+    return len(window.ngrams) + named <= MAX_ENTRIES and named <= MAX_NAMED
 
 
 def _require_same(path: Path, old: Header, new: Header) -> None:

@@ -255,7 +255,7 @@ def test_a_recording_is_continued(group: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         counts.append(Recording(out).window_count)
     assert counts[0] < counts[1]
-    for path in (out, *out.rglob("*"), *RUN_DIRECTORY.rglob("*")):
+    for path in (out, *out.rglob("*"), *RUN_DIRECTORY.glob("position*")):
         assert path.stat().st_mode & 0o077 == 0, path
     other = run("record", *cgroup, "--interval", "200ms", "--append", "--out", out)
     assert other.returncode == 2
