@@ -36,7 +36,7 @@ _FIRST_SIGHTS = {
 }
 """How many alerts first sights of each signal raise: at once, and then in a second."""
 
-_SAME_ACT = 1.0
+_SAME_ACT = 0.1
 """Seconds in which the system calls of a process belong to what an alert has just told of it."""
 
 
