@@ -1,5 +1,6 @@
 """``baseline watch``: windows to alerts."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -89,6 +90,7 @@ def command(
     _say_what_is_supported(learned, budget)
     detector = Detector(learned)
     incidents = Incidents(detector)
+    gc.freeze()  # models and libraries stay: to look through them would hold up an alert by 20 ms
     sink = _SINKS[form](sys.stdout)
     losses = LossReport(say)
     with (
