@@ -136,6 +136,7 @@ def group() -> Iterator[Path]:
     folder = cgroup2_mount() / f"baseline-unit-test-{os.getpid()}"
     (folder / "first").mkdir(parents=True)
     yield folder
+    (folder / "cgroup.kill").write_text("1")  # what a test that failed has left
     for below in folder.iterdir():
         if below.is_dir():
             while "populated 1" in (below / "cgroup.events").read_text():
