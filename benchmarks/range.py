@@ -1,0 +1,257 @@
+"""Real services, learned, run by operations, then intruded into: what is told, how fast, and why.
+
+    sudo .venv/bin/python benchmarks/range.py [--learn MINUTES] [--benign MINUTES] [--json FILE]
+
+1. nginx with a dynamic page, redis, PostgreSQL, sshd, a JVM and a runc container run in cgroups of
+   their own, under load that changes.
+2. `baseline learn` learns them while operations do what they do in staging: reload, rotate logs,
+   back up, run cron jobs, restart.
+3. `baseline watch` watches them while operations do all of that again, and what learning has not
+   seen: a new replica, and twice the load. Every alert is a false one.
+4. Intruders play scenarios, one of each service at a time, each under a fresh `baseline watch`:
+   through features of the service, and by an implant that was inside before the watch began, so
+   that only what it does can be told.
+5. They play all again in quiet, recorded: what is in that recording, but neither in the models nor
+   in the recording between the scenarios, is what a scenario does that is new.
+
+Seconds are counted from the begin of a scenario. All targets are loopback addresses.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from ranges.intruder import Intruder, intruding
+from ranges.judging import Scene, Verdict, is_another, moment, new_items, verdict
+from ranges.operating import Operations, blamed
+from ranges.playing import in_quiet, rounds, watched
+from ranges.reporting import Benign, FalseAlert, lines, to_json
+from ranges.target import PARENT
+from ranges.targets import KINDS, AnyTarget, second_replica, targets, under_load
+from ranges.watching import Told, Watching, running, selecting
+
+from baseline.demo.service import Step
+from baseline.durable import new_file
+from baseline.errors import BaselineError
+from baseline.model.budget import DEFAULT_BUDGET, Budget
+from baseline.model.storage import load_models
+from baseline.recordings.reader import Recording
+from baseline.workloads.cgroups import cgroup2_mount
+
+REPLICATED = ("nginx", "container")
+GAP_SECONDS = 20
+"""Mean time between two operations of a service."""
+UNLEARNED = ("a new replica", "twice the load")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Range:
+    """Services under load, and what is done with them.
+
+    Args:
+        services: running.
+        folder: where models and recordings go.
+        budget: for ``baseline watch``.
+        seed: of the chances.
+    """
+
+    def __init__(
+        self, services: Sequence[AnyTarget], folder: Path, budget: Budget, seed: int
+    ) -> None:
+        self.services = services
+        self.selectors = [target.selector for target in services]
+        self.models = folder / "models"
+        self._folder = folder
+        self._budget = budget
+        self._seed = seed
+        self._watch_options = (f"--models={self.models}", f"--budget={budget}")
+
+    def learn(self, minutes: float) -> str:
+        """Learn the services while operations go on; returns what ``learn`` said."""
+        operations = Operations(self.services, self._gap(minutes), self._seed)
+        with operations.running():
+            return Watching(
+                "learn",
+                *selecting(self.selectors),
+                f"--duration={minutes * 60:.0f}s",
+                f"--out={self.models}",
+                f"--recording={self._folder / 'learned'}",
+            ).wait()
+
+    def benign(self, minutes: float) -> Benign:
+        """Watch the services while operations go on, with things that learning has not seen."""
+        operations = Operations(self.services, self._gap(minutes), self._seed + 1)
+        seconds = minutes * 60
+        with running(
+            "watch", *selecting(self.selectors), *self._watch_options, "--format=json"
+        ) as watch:
+            with operations.running():
+                time.sleep(seconds / 4)
+                self._have_replicas(operations, seconds / 4)
+                time.sleep(seconds / 8)
+                self._double(operations, seconds / 4)
+                time.sleep(seconds / 8)
+            watch.end()
+            alerts = [told for told in watch.told if is_another(told.alert)]
+        return Benign(
+            hours=seconds * len(self.services) / 3600,
+            budget=str(self._budget),
+            budgeted=self._budget.per_second * seconds * len(self.services),
+            alerts=[false_alert(told, operations) for told in alerts],
+            operations=dict(Counter(f"{o.service} {o.name}" for o in operations.performed)),
+            unlearned=UNLEARNED,
+        )
+
+    def _have_replicas(self, operations: Operations, seconds: float) -> None:
+        """Second replicas for a while."""
+        with ExitStack() as stack:
+            for target in self.services:
+                if target.name in REPLICATED:
+                    other = second_replica(target, seconds + 60, self._seed + 2)
+                    step = Step(UNLEARNED[0], lambda other=other: stack.enter_context(other))  # type: ignore[misc]
+                    operations.perform(target.name, step)
+            time.sleep(seconds)
+
+    def _double(self, operations: Operations, seconds: float) -> None:
+        """Twice as many clients for a while."""
+        with ExitStack() as stack:
+            for target in self.services:
+                other = under_load(target, seconds + 60, self._seed + 3)
+                step = Step(UNLEARNED[1], lambda other=other: stack.enter_context(other))  # type: ignore[misc]
+                operations.perform(target.name, step)
+            time.sleep(seconds)
+
+    def play(self, intruder: Intruder, most: int | None) -> tuple[list[Scene], list[Told]]:
+        """Play all scenarios under watch; returns them and all that was told."""
+        for target in self.services:
+            intruder.settle(target.name, target.implant(intruder))
+        scenes: list[Scene] = []
+        told: list[Told] = []
+        all_rounds = rounds(self.services, intruder, most)
+        for number, played in enumerate(all_rounds, start=1):
+            say(f"Round {number} of {len(all_rounds)}")
+            some, lines_, _ = watched(played, self.selectors, self._watch_options)
+            scenes += some
+            told += lines_
+        return scenes, told
+
+    def novelties(self, intruder: Intruder, most: int | None) -> dict[tuple[str, str], bool]:
+        """Play all scenarios in quiet; (service, name) -> whether it did anything new."""
+        recording = self._folder / "quiet"
+        scenes = in_quiet(rounds(self.services, intruder, most), self.selectors, recording)
+        models = load_models(self.models)
+        windows = list(Recording(recording).windows())
+        return {
+            (scene.service, scene.name): bool(
+                new_items(
+                    scene,
+                    [window for window in windows if window.workload == scene.service],
+                    scenes,
+                    models[scene.service].knows,
+                )
+            )
+            for scene in scenes
+        }
+
+    @staticmethod
+    def _gap(minutes: float) -> float:
+        """Short enough for every operation to come several times."""
+        return min(GAP_SECONDS, minutes * 60 / 15)
+
+
+def false_alert(told: Told, operations: Operations) -> FalseAlert:
+    alert = told.alert
+    service = alert["workload"]
+    during = blamed(operations.performed, service, moment(alert["time"]))
+    return FalseAlert(service, during, alert["bits"], alert["headline"])
+
+
+def run(
+    names: list[str],
+    folder: Path,
+    *,
+    learn: float,
+    benign: float,
+    budget: Budget,
+    most: int | None,
+    seed: int = 0,
+) -> tuple[list[Verdict], Benign]:
+    """All of it.
+
+    Args:
+        names: of services.
+        folder: where models and recordings go.
+        learn: minutes to learn.
+        benign: minutes of normal time to watch.
+        budget: for ``baseline watch``.
+        most: scenarios of each service at most; ``None`` for all.
+        seed: of the chances.
+
+    Raises:
+        BaselineError: something that is needed is missing, or a command failed.
+    """
+    with targets(names) as services, intruding() as intruder:
+        range_ = Range(services, folder, budget, seed)
+        with ExitStack() as load:
+            for target in services:
+                load.enter_context(under_load(target, (learn + benign) * 60 + 3600, seed))
+            say(f"Learning for {learn:g} minutes")
+            say(range_.learn(learn))
+            say(f"Watching normal time for {benign:g} minutes")
+            cost = range_.benign(benign)
+            scenes, told = range_.play(intruder, most)
+        say("Once more in quiet")
+        novel = range_.novelties(intruder, most)
+    verdicts = [verdict(scene, told, novel[scene.service, scene.name]) for scene in scenes]
+    return sorted(verdicts, key=lambda v: names.index(v.service)), cost
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--learn", type=float, default=10, metavar="MINUTES")
+    parser.add_argument("--benign", type=float, default=20, metavar="MINUTES")
+    parser.add_argument("--budget", type=Budget.parse, default=DEFAULT_BUDGET, metavar="N/TIME")
+    parser.add_argument("--services", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--most", type=int, metavar="N", help="scenarios of each service")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="for models and recordings")
+    arguments = parser.parse_args()
+    with ExitStack() as stack:
+        folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            verdicts, benign = run(
+                arguments.services,
+                folder,
+                learn=arguments.learn,
+                benign=arguments.benign,
+                budget=arguments.budget,
+                most=arguments.most,
+                seed=arguments.seed,
+            )
+        except BaselineError as error:
+            sys.exit(str(error))
+        finally:
+            with suppress(OSError):
+                (cgroup2_mount() / PARENT).rmdir()
+    print(f"Learned for {arguments.learn:g} minutes")
+    print(*lines(verdicts, benign), sep="\n")
+    if arguments.json:
+        with new_file(arguments.json) as file:
+            file.write_text(json.dumps(to_json(verdicts, benign), indent=2))
+    if any(v.failure for v in verdicts):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""What was detected, what was new, and what the benign time cost."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from baseline.model.score import Item
+from baseline.window import Window
+from ranges.watching import Told
+
+ROUNDING = 0.002
+"""Seconds by which a time in an alert may be off: they are written in milliseconds."""
+
+
+class Scene(NamedTuple):
+    """One scenario as it was played.
+
+    Attributes:
+        name: what the intruder did.
+        service: in which workload.
+        began: when, in seconds since the epoch.
+        until: when what came of it was no longer awaited.
+        failure: why it had no effect; empty where it had.
+    """
+
+    name: str
+    service: str
+    began: float
+    until: float
+    failure: str = ""
+
+
+class Verdict(NamedTuple):
+    """What came of a scenario.
+
+    Attributes:
+        name, service: as of the scene.
+        novel: whether it did anything, a program, a peer or an n-gram, that learning never saw.
+        detected: whether there was an alert.
+        signal: of the first alert, as its lines have it; empty without one.
+        seconds: from the begin of the scenario until that alert was read.
+        bits: of it.
+        explanation: its headline.
+        failure: why nothing can be said.
+    """
+
+    name: str
+    service: str
+    novel: bool
+    detected: bool
+    signal: str = ""
+    seconds: float | None = None
+    bits: float | None = None
+    explanation: str = ""
+    failure: str = ""
+
+
+def is_detection(alert: dict[str, Any]) -> bool:
+    """Whether a line tells of something: the end of an incident does not."""
+    return alert.get("event") != "closed"
+
+
+def is_another(alert: dict[str, Any]) -> bool:
+    """Whether a line tells of something else than those before: more of an incident does not."""
+    return alert.get("event", "opened") == "opened"
+
+
+def first_alert(scene: Scene, told: Iterable[Told]) -> Told | None:
+    """The first line about a scenario.
+
+    It is of the same workload, was read while it was awaited, and judges time that had not ended
+    when the scenario began.
+    """
+    return next(
+        (
+            line
+            for line in sorted(told, key=lambda line: line.read)
+            if line.alert["workload"] == scene.service
+            and is_detection(line.alert)
+            and scene.began <= line.read <= scene.until
+            and moment(line.alert["time"]) >= scene.began - ROUNDING
+        ),
+        None,
+    )
+
+
+def verdict(scene: Scene, told: Iterable[Told], novel: bool) -> Verdict:
+    """What came of a scenario."""
+    line = first_alert(scene, told)
+    if line is None or scene.failure:
+        return Verdict(scene.name, scene.service, novel, detected=False, failure=scene.failure)
+    return Verdict(
+        scene.name,
+        scene.service,
+        novel,
+        detected=True,
+        signal=line.alert["signal"],
+        seconds=line.read - scene.began,
+        bits=line.alert["bits"],
+        explanation=line.alert["headline"],
+    )
+
+
+def new_items(
+    scene: Scene,
+    windows: Iterable[Window],
+    scenes: Sequence[Scene],
+    knows: Callable[[Item], bool],
+) -> set[Item]:
+    """What a scenario did that learning never saw.
+
+    Args:
+        scene: one of the scenes.
+        windows: of its workload, recorded while nobody used the service but the intruder and, in
+            between, a few ordinary clients.
+        scenes: all that were played in that time.
+        knows: whether learning saw an item.
+
+    Returns:
+        Unknown items of the windows that the scene has a part in, without those that occur when
+        no scene of the workload is played.
+    """
+    own: set[Item] = set()
+    others: set[Item] = set()
+    of_service = [other for other in scenes if other.service == scene.service]
+    for window in windows:
+        if overlaps(scene, window):
+            own.update(items(window))
+        elif not any(overlaps(other, window) for other in of_service):
+            others.update(items(window))
+    return {item for item in own - others if not knows(item)}
+
+
+def overlaps(scene: Scene, window: Window) -> bool:
+    """Whether a window holds part of the time of a scene."""
+    return window.start < scene.until * 1e9 and scene.began * 1e9 < window.end
+
+
+def items(window: Window) -> Iterable[Item]:
+    """All that a window holds."""
+    yield from window.executions
+    yield from window.connections
+    yield from window.ngrams.ngrams.tolist()
+
+
+def moment(time: str) -> float:
+    """Seconds since the epoch."""
+    return datetime.fromisoformat(time).timestamp()
