@@ -14,7 +14,8 @@
 5. They play all again in quiet, recorded: what is in that recording, but neither in the models nor
    in the recording between the scenarios, is what a scenario does that is new.
 
-Seconds are counted from the begin of a scenario. All targets are loopback addresses.
+Seconds are counted from the first new behaviour of a scenario, as far as that recording tells, which
+is in windows of a fifth of a second. All targets are loopback addresses.
 """
 
 import argparse
@@ -22,15 +23,15 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from ranges.intruder import Intruder, intruding
+from ranges.intruder import intruding
 from ranges.judging import Scene, Verdict, is_another, moment, new_items, verdict
 from ranges.operating import Operations, blamed
-from ranges.playing import in_quiet, rounds, watched
+from ranges.playing import Round, in_quiet, rounds, watched
 from ranges.reporting import Benign, FalseAlert, lines, to_json
 from ranges.target import PARENT
 from ranges.targets import KINDS, AnyTarget, second_replica, targets, under_load
@@ -39,7 +40,8 @@ from ranges.watching import Told, Watching, running, selecting
 from baseline.demo.service import Step
 from baseline.durable import new_file
 from baseline.errors import BaselineError
-from baseline.model.budget import DEFAULT_BUDGET, Budget
+from baseline.model.budget import Budget
+from baseline.model.score import Item
 from baseline.model.storage import load_models
 from baseline.recordings.reader import Recording
 from baseline.workloads.cgroups import cgroup2_mount
@@ -47,6 +49,8 @@ from baseline.workloads.cgroups import cgroup2_mount
 REPLICATED = ("nginx", "container")
 GAP_SECONDS = 20
 """Mean time between two operations of a service."""
+BUDGET = Budget(1, "hour")
+"""What minutes of learning can vouch for, and minutes of watching can count."""
 UNLEARNED = ("a new replica", "twice the load")
 
 
@@ -130,34 +134,31 @@ class Range:
                 operations.perform(target.name, step)
             time.sleep(seconds)
 
-    def play(self, intruder: Intruder, most: int | None) -> tuple[list[Scene], list[Told]]:
+    def play(self, all_rounds: Sequence[Round]) -> tuple[list[Scene], list[Told]]:
         """Play all scenarios under watch; returns them and all that was told."""
-        for target in self.services:
-            intruder.settle(target.name, target.implant(intruder))
         scenes: list[Scene] = []
         told: list[Told] = []
-        all_rounds = rounds(self.services, intruder, most)
         for number, played in enumerate(all_rounds, start=1):
             say(f"Round {number} of {len(all_rounds)}")
-            some, lines_, _ = watched(played, self.selectors, self._watch_options)
-            scenes += some
-            told += lines_
+            of_round = watched(played, self.selectors, self._watch_options)
+            scenes += of_round[0]
+            told += of_round[1]
+        keep(self._folder / "told.json", [line._asdict() for line in told])
+        keep(self._folder / "scenes.json", [scene._asdict() for scene in scenes])
         return scenes, told
 
-    def novelties(self, intruder: Intruder, most: int | None) -> dict[tuple[str, str], bool]:
-        """Play all scenarios in quiet; (service, name) -> whether it did anything new."""
+    def novelties(self, all_rounds: Sequence[Round]) -> dict[tuple[str, str], dict[Item, float]]:
+        """Play all scenarios in quiet; (service, name) -> what it did that was new, and when."""
         recording = self._folder / "quiet"
-        scenes = in_quiet(rounds(self.services, intruder, most), self.selectors, recording)
+        scenes = in_quiet(all_rounds, self.selectors, recording)
         models = load_models(self.models)
-        windows = list(Recording(recording).windows())
+        windows = defaultdict(list)
+        for window in Recording(recording).windows():
+            windows[window.workload].append(window)
+        keep(self._folder / "quiet.json", [scene._asdict() for scene in scenes])
         return {
-            (scene.service, scene.name): bool(
-                new_items(
-                    scene,
-                    [window for window in windows if window.workload == scene.service],
-                    scenes,
-                    models[scene.service].knows,
-                )
+            (scene.service, scene.name): new_items(
+                scene, windows[scene.service], scenes, models[scene.service].knows
             )
             for scene in scenes
         }
@@ -166,6 +167,11 @@ class Range:
     def _gap(minutes: float) -> float:
         """Short enough for every operation to come several times."""
         return min(GAP_SECONDS, minutes * 60 / 15)
+
+
+def keep(path: Path, what: object) -> None:
+    """Write down what is not in the result, for those who look for reasons."""
+    path.write_text(json.dumps(what, indent=1))
 
 
 def false_alert(told: Told, operations: Operations) -> FalseAlert:
@@ -182,7 +188,7 @@ def run(
     learn: float,
     benign: float,
     budget: Budget,
-    most: int | None,
+    wanted: Sequence[str] = (),
     seed: int = 0,
 ) -> tuple[list[Verdict], Benign]:
     """All of it.
@@ -193,13 +199,14 @@ def run(
         learn: minutes to learn.
         benign: minutes of normal time to watch.
         budget: for ``baseline watch``.
-        most: scenarios of each service at most; ``None`` for all.
+        wanted: titles of the scenarios; all of them without any.
         seed: of the chances.
 
     Raises:
         BaselineError: something that is needed is missing, or a command failed.
     """
     with targets(names) as services, intruding() as intruder:
+        all_rounds = rounds(services, intruder, wanted)
         range_ = Range(services, folder, budget, seed)
         with ExitStack() as load:
             for target in services:
@@ -208,10 +215,12 @@ def run(
             say(range_.learn(learn))
             say(f"Watching normal time for {benign:g} minutes")
             cost = range_.benign(benign)
-            scenes, told = range_.play(intruder, most)
+            for target in services:
+                intruder.settle(target.name, target.implant(intruder))
+            scenes, told = range_.play(all_rounds)
         say("Once more in quiet")
-        novel = range_.novelties(intruder, most)
-    verdicts = [verdict(scene, told, novel[scene.service, scene.name]) for scene in scenes]
+        new = range_.novelties(all_rounds)
+    verdicts = [verdict(scene, told, new[scene.service, scene.name]) for scene in scenes]
     return sorted(verdicts, key=lambda v: names.index(v.service)), cost
 
 
@@ -219,9 +228,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--learn", type=float, default=10, metavar="MINUTES")
     parser.add_argument("--benign", type=float, default=20, metavar="MINUTES")
-    parser.add_argument("--budget", type=Budget.parse, default=DEFAULT_BUDGET, metavar="N/TIME")
+    parser.add_argument("--budget", type=Budget.parse, default=BUDGET, metavar="N/TIME")
     parser.add_argument("--services", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--most", type=int, metavar="N", help="scenarios of each service")
+    parser.add_argument("--scenarios", nargs="+", default=(), metavar="TITLE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="for models and recordings")
@@ -236,7 +245,7 @@ def main() -> None:
                 learn=arguments.learn,
                 benign=arguments.benign,
                 budget=arguments.budget,
-                most=arguments.most,
+                wanted=arguments.scenarios,
                 seed=arguments.seed,
             )
         except BaselineError as error:

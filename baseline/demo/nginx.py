@@ -111,6 +111,9 @@ class Nginx(Service):
                 connection = None
             time.sleep(_PAUSE * choose.expovariate(1))
 
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.address, self.port, timeout=timeout)
+
     @contextmanager
     def intrusion(self) -> Iterator[Sequence[Step]]:
         """Through the hole in the page: a shell, a download, a program run from memory."""
@@ -133,8 +136,7 @@ class Nginx(Service):
 
     def page(self, name: str) -> bytes:
         """Ask for the dynamic page of this name."""
-        connection = http.client.HTTPConnection(self.address, self.port, timeout=10)
-        with contextlib.closing(connection):
+        with contextlib.closing(self._connection(10)) as connection:
             connection.request("GET", f"/page?name={urllib.parse.quote(name, safe='')}")
             return connection.getresponse().read()
 

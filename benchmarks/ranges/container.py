@@ -27,7 +27,7 @@ echo
 name=$(echo "$QUERY_STRING" | sed 's/^name=//; s/+/ /g')
 eval "cat /pages/$name"
 """
-_NOTHING: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+_NOTHING: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 
 
 class Container(Server):
@@ -70,7 +70,7 @@ class Container(Server):
             n for n in specification["linux"]["namespaces"] if n["type"] != "network"
         ]
         (self.bundle / "config.json").write_text(json.dumps(specification))
-        command = ["runc", "run", "-d", "--bundle", self.bundle, self.identity]
+        command = ["runc", "run", "-d", "--bundle", str(self.bundle), self.identity]
         subprocess.run(command, check=True, **_NOTHING)
         self.await_port()
 
@@ -106,7 +106,7 @@ class Container(Server):
     def enter(self, arguments: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
         """Start a program inside, as ``docker exec`` and ``kubectl exec`` do."""
         command = ["runc", "exec", self.identity, *arguments]
-        return subprocess.Popen(command, **{"stderr": subprocess.DEVNULL, **_NOTHING, **options})
+        return subprocess.Popen(command, **{**_NOTHING, **options})
 
 
 class ContainerClient(Client):

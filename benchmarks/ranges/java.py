@@ -13,9 +13,10 @@ from typing import Any
 
 from service_clients import Client
 
+from baseline.demo.attacker import ADDRESS
 from baseline.demo.service import Server, Step
 from baseline.errors import BaselineError
-from ranges.intruder import ADDRESS, Intruder
+from ranges.intruder import Intruder
 from ranges.target import Target, require
 
 _SOURCE = Path(__file__).parents[1] / "programs" / "Orders.java"
@@ -42,7 +43,7 @@ class Java(Server):
 
     def launch(self) -> None:
         """Start it and return when it answers."""
-        program = [*_OPTIONS, "-cp", self.folder, "Orders", str(self.port), self.folder]
+        program = [*_OPTIONS, "-cp", str(self.folder), "Orders", str(self.port), str(self.folder)]
         self.process = self.cgroup.start([shutil.which("java") or "java", *program])
         self.await_port()
 

@@ -1,6 +1,6 @@
 """What was detected, what was new, and what the benign time cost."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
         novel: whether it did anything, a program, a peer or an n-gram, that learning never saw.
         detected: whether there was an alert.
         signal: of the first alert, as its lines have it; empty without one.
-        seconds: from the begin of the scenario until that alert was read.
+        seconds: from its first new behaviour until that alert was read.
         bits: of it.
         explanation: its headline.
         failure: why nothing can be said.
@@ -57,12 +57,12 @@ class Verdict(NamedTuple):
 
 def is_detection(alert: dict[str, Any]) -> bool:
     """Whether a line tells of something: the end of an incident does not."""
-    return alert.get("event") != "closed"
+    return bool(alert.get("event") != "closed")
 
 
 def is_another(alert: dict[str, Any]) -> bool:
     """Whether a line tells of something else than those before: more of an incident does not."""
-    return alert.get("event", "opened") == "opened"
+    return bool(alert.get("event", "opened") == "opened")
 
 
 def first_alert(scene: Scene, told: Iterable[Told]) -> Told | None:
@@ -84,8 +84,16 @@ def first_alert(scene: Scene, told: Iterable[Told]) -> Told | None:
     )
 
 
-def verdict(scene: Scene, told: Iterable[Told], novel: bool) -> Verdict:
-    """What came of a scenario."""
+def verdict(scene: Scene, told: Iterable[Told], new: Mapping[Item, float]) -> Verdict:
+    """What came of a scenario.
+
+    Args:
+        scene: as it was played under watch.
+        told: what the watch told.
+        new: what it did that was new, as :func:`new_items` says.
+    """
+    novel = bool(new)
+    lead_in = min(new.values(), default=0.0)
     line = first_alert(scene, told)
     if line is None or scene.failure:
         return Verdict(scene.name, scene.service, novel, detected=False, failure=scene.failure)
@@ -95,7 +103,7 @@ def verdict(scene: Scene, told: Iterable[Told], novel: bool) -> Verdict:
         novel,
         detected=True,
         signal=line.alert["signal"],
-        seconds=line.read - scene.began,
+        seconds=max(line.read - scene.began - lead_in, 0.0),
         bits=line.alert["bits"],
         explanation=line.alert["headline"],
     )
@@ -103,32 +111,38 @@ def verdict(scene: Scene, told: Iterable[Told], novel: bool) -> Verdict:
 
 def new_items(
     scene: Scene,
-    windows: Iterable[Window],
+    windows: Sequence[Window],
     scenes: Sequence[Scene],
     knows: Callable[[Item], bool],
-) -> set[Item]:
+) -> dict[Item, float]:
     """What a scenario did that learning never saw.
 
     Args:
         scene: one of the scenes.
         windows: of its workload, recorded while nobody used the service but the intruder and, in
-            between, a few ordinary clients.
+            between, a few ordinary clients; in order of time.
         scenes: all that were played in that time.
         knows: whether learning saw an item.
 
     Returns:
         Unknown items of the windows that the scene has a part in, without those that occur when
-        no scene of the workload is played.
+        no scene of the workload is played: item -> seconds from the begin of the scene to that of
+        the first window that holds it, at least 0.
     """
-    own: set[Item] = set()
-    others: set[Item] = set()
     of_service = [other for other in scenes if other.service == scene.service]
+    ordinary = {
+        item
+        for window in windows
+        if not any(overlaps(other, window) for other in of_service)
+        for item in items(window)
+    }
+    found: dict[Item, float] = {}
     for window in windows:
         if overlaps(scene, window):
-            own.update(items(window))
-        elif not any(overlaps(other, window) for other in of_service):
-            others.update(items(window))
-    return {item for item in own - others if not knows(item)}
+            for item in items(window):
+                if item not in ordinary and not knows(item):
+                    found.setdefault(item, max(window.start / 1e9 - scene.began, 0.0))
+    return found
 
 
 def overlaps(scene: Scene, window: Window) -> bool:

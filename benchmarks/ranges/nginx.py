@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from service_clients import NginxClient
 
+from baseline.demo.attacker import ADDRESS
 from baseline.demo.nginx import Nginx
 from baseline.demo.service import Step
-from ranges.intruder import ADDRESS, Intruder
+from ranges.intruder import Intruder
 from ranges.target import Target, require, signal_main
 
 _BACKUP = "gzip -c access.log.1 > access.log.1.gz; find . -name '*.gz' -mmin +60 -delete"

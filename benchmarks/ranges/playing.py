@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from baseline.demo.service import Step
-from baseline.errors import BaselineError
+from baseline.errors import BaselineError, UsageError
 from ranges.intruder import Intruder
 from ranges.judging import Scene
 from ranges.targets import AnyTarget
@@ -22,25 +22,38 @@ AWAITED_SECONDS = 4
 CALM_SECONDS = 2
 """Between two scenarios that are played in quiet."""
 ORDINARY_REQUESTS = 6
+INTERVAL = "--interval=0.2s"
 
 Round = Sequence[tuple[AnyTarget, Step]]
 
 
-def rounds(targets: Sequence[AnyTarget], intruder: Intruder, most: int | None) -> list[Round]:
+def rounds(
+    targets: Sequence[AnyTarget], intruder: Intruder, wanted: Sequence[str] = ()
+) -> list[Round]:
     """The scenarios of all services, one of each at a time.
 
     Args:
         targets: the services.
         intruder: who plays.
-        most: so many of each service at most.
+        wanted: titles of the scenarios; all of them without any.
+
+    Raises:
+        UsageError: there is no such scenario.
     """
-    columns = [[(target, step) for step in target.scenarios(intruder)[:most]] for target in targets]
+    columns = [[(target, step) for step in target.scenarios(intruder)] for target in targets]
+    titles = {step.title for column in columns for _, step in column}
+    for title in wanted:
+        if title not in titles:
+            raise UsageError(f"There is no scenario {title!r}", f"Choose of {sorted(titles)}")
+    columns = [
+        [play for play in column if not wanted or play[1].title in wanted] for column in columns
+    ]
     return [[play for play in row if play] for row in zip_longest(*columns)]
 
 
 def watched(
     played: Round, selectors: Sequence[str], options: Sequence[str | Path]
-) -> tuple[list[Scene], list[Told], float]:
+) -> tuple[list[Scene], list[Told]]:
     """Play a round under a fresh watch, which has told of nothing before.
 
     Args:
@@ -49,21 +62,19 @@ def watched(
         options: for ``baseline watch``.
 
     Returns:
-        What was played, what was told, and the seconds watched.
+        What was played, and what was told.
     """
     with running("watch", *selecting(selectors), *options, "--format=json") as watch:
-        began = time.time()
         time.sleep(SETTLING_SECONDS)
         scenes = _play(played, AWAITED_SECONDS)
-        seconds = time.time() - began
         watch.end()
-        return scenes, watch.told, seconds
+        return scenes, watch.told
 
 
 def in_quiet(all_rounds: Sequence[Round], selectors: Sequence[str], recording: Path) -> list[Scene]:
     """Play all rounds once more, recorded, while nobody else uses the services."""
     scenes: list[Scene] = []
-    with running("record", *selecting(selectors), f"--out={recording}") as record:
+    with running("record", *selecting(selectors), INTERVAL, f"--out={recording}") as record:
         for played in all_rounds:
             time.sleep(CALM_SECONDS)
             for target, _ in played:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from service_clients import PostgresClient
 
+from baseline.demo.attacker import ADDRESS
 from baseline.demo.postgres import Postgres
 from baseline.demo.service import Step
-from ranges.intruder import ADDRESS, Intruder
+from ranges.intruder import Intruder
 from ranges.target import Target, require
 
 _MINING = "SELECT count(sha256(n::text::bytea)) FROM generate_series(1, 2000000) AS n"

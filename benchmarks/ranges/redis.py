@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from service_clients import RedisCacheClient
 
+from baseline.demo.attacker import ADDRESS
 from baseline.demo.redis import Redis, RedisClient
 from baseline.demo.service import Step
-from ranges.intruder import ADDRESS, Intruder
+from ranges.intruder import Intruder
 from ranges.target import Target, require
 
 _MINING = "local n = 0 for i = 1, 30000000 do n = (n * 31 + i) % 65537 end return n"

@@ -102,9 +102,7 @@ def summary(judged: Sequence[Verdict]) -> Iterator[str]:
         yield _row(service, [v for v in judged if v.service == service])
     yield _row("all", judged)
     novel = [v for v in judged if v.novel]
-    yield (
-        f"Detected {share(judged)} of all scenarios, {share(novel)} of those that do anything new"
-    )
+    yield f"Detected {share(judged)} of all, {share(novel)} of what does anything new"
 
 
 def share(verdicts: Sequence[Verdict]) -> str:

