@@ -14,8 +14,8 @@
 5. They play all again in quiet, recorded: what is in that recording, but neither in the models nor
    in the recording between the scenarios, is what a scenario does that is new.
 
-Seconds are counted from the first new behaviour of a scenario, as far as that recording tells, which
-is in windows of a fifth of a second. All targets are loopback addresses.
+Seconds are counted from the first new behaviour of a scenario, as far as that recording tells: its
+windows are a fifth of a second. All targets are loopback addresses.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from ranges.intruder import intruding
@@ -33,7 +33,6 @@ from ranges.judging import Scene, Verdict, is_another, moment, new_items, verdic
 from ranges.operating import Operations, blamed
 from ranges.playing import Round, in_quiet, rounds, watched
 from ranges.reporting import Benign, FalseAlert, lines, to_json
-from ranges.target import PARENT
 from ranges.targets import KINDS, AnyTarget, second_replica, targets, under_load
 from ranges.watching import Told, Watching, running, selecting
 
@@ -44,7 +43,6 @@ from baseline.model.budget import Budget
 from baseline.model.score import Item
 from baseline.model.storage import load_models
 from baseline.recordings.reader import Recording
-from baseline.workloads.cgroups import cgroup2_mount
 
 REPLICATED = ("nginx", "container")
 GAP_SECONDS = 20
@@ -250,9 +248,6 @@ def main() -> None:
             )
         except BaselineError as error:
             sys.exit(str(error))
-        finally:
-            with suppress(OSError):
-                (cgroup2_mount() / PARENT).rmdir()
     print(f"Learned for {arguments.learn:g} minutes")
     print(*lines(verdicts, benign), sep="\n")
     if arguments.json:

@@ -142,6 +142,7 @@ class ContainerTarget(Target[Container]):
     """Its intruders are root inside, with the few capabilities that runc leaves them."""
 
     client = ContainerClient
+    needs = ("runc", "busybox")
     techniques = (
         "shell",
         "reverse",

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import random
-import shutil
 import signal
 import struct
 import subprocess
@@ -15,7 +14,6 @@ from service_clients import Client
 
 from baseline.demo.attacker import ADDRESS
 from baseline.demo.service import Server, Step
-from baseline.errors import BaselineError
 from ranges.intruder import Intruder
 from ranges.target import Target, require
 
@@ -27,24 +25,17 @@ class Java(Server):
     """A JVM such as a container with one core and little memory has."""
 
     name = "java"
-    packages = "default-jdk-headless"
+    packages = "default-jdk-headless curl"
     ended_by = signal.SIGTERM
 
     def prepare(self) -> None:
-        """Compile it.
-
-        Raises:
-            BaselineError: there is no compiler.
-        """
-        compiler = shutil.which("javac")
-        if compiler is None:
-            raise BaselineError("There is no javac", f"Run: apt install {self.packages}")
-        subprocess.run([compiler, "-d", self.folder, _SOURCE], check=True)
+        """Compile it."""
+        subprocess.run(["javac", "-d", self.folder, _SOURCE], check=True)
 
     def launch(self) -> None:
         """Start it and return when it answers."""
         program = [*_OPTIONS, "-cp", str(self.folder), "Orders", str(self.port), str(self.folder)]
-        self.process = self.cgroup.start([shutil.which("java") or "java", *program])
+        self.process = self.cgroup.start(["java", *program])
         self.await_port()
 
     def ask(self, method: str, path: str, body: bytes | None = None, address: str = "") -> bytes:
@@ -102,6 +93,7 @@ class JavaTarget(Target[Java]):
     """Its intruders send objects."""
 
     client = JavaClient
+    needs = ("java", "javac", "jcmd", "curl")
     techniques = ("memfd", "scan", "secrets", "exfiltrate")
 
     def operations(self) -> Sequence[Step]:

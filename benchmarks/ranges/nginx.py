@@ -19,6 +19,7 @@ class NginxTarget(Target[Nginx]):
 
     client = NginxClient
     account = "nobody"
+    needs = ("nginx", "curl", "perl")
     techniques = ("beacon", "fetch", "secrets", "unshare", "cron")
 
     def operations(self) -> Sequence[Step]:

@@ -19,6 +19,7 @@ class PostgresTarget(Target[Postgres]):
 
     client = PostgresClient
     account = "postgres"
+    needs = ("curl", "perl")
     techniques = ("reverse", "ptrace", "exfiltrate", "uring", "scan")
 
     def operations(self) -> Sequence[Step]:

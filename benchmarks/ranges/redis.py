@@ -19,6 +19,7 @@ class RedisTarget(Target[Redis]):
     """It runs as root here, as careless containers do."""
 
     client = RedisCacheClient
+    needs = ("redis-server", "redis-cli")
     techniques = ("shell", "memfd", "scan", "mine", "ptrace", "cron", "exfiltrate")
 
     def operations(self) -> Sequence[Step]:

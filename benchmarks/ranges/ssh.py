@@ -14,7 +14,6 @@ from service_clients import Client
 
 from baseline.demo.attacker import ADDRESS
 from baseline.demo.service import Server, Step
-from baseline.errors import BaselineError
 from ranges.intruder import Intruder
 from ranges.target import Target, require, signal_main
 
@@ -44,13 +43,7 @@ class Ssh(Server):
     ended_by = signal.SIGTERM
 
     def prepare(self) -> None:
-        """Make keys and a folder to exchange.
-
-        Raises:
-            BaselineError: it is not installed.
-        """
-        if not Path(_PROGRAM).exists():
-            raise BaselineError("There is no sshd", f"Run: apt install {self.packages}")
+        """Make keys and a folder to exchange."""
         Path("/run/sshd").mkdir(exist_ok=True)  # it asks for this folder
         for name in ("host_key", "key", "wrong_key"):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
@@ -151,6 +144,7 @@ class SshTarget(Target[Ssh]):
     """Its intruders have the key of its account."""
 
     client = SshClient
+    needs = ("sshd", "ssh", "sftp", "ssh-keygen")
     techniques = ("mine", "uring", "unshare", "ptrace")
 
     def operations(self) -> Sequence[Step]:

@@ -17,8 +17,8 @@ from baseline.demo.services import AnyServer
 from baseline.errors import BaselineError
 from ranges.intruder import Implant, Intruder
 
-PARENT = "baseline-range"
-"""Folder of all cgroups of the range."""
+PARENT = f"baseline-range-{os.getpid()}"
+"""Folder of all cgroups of this range: there may be others."""
 
 SECRETS = ("/etc/shadow", "/etc/passwd", "/etc/ssh/ssh_config", "/proc/self/environ")
 
@@ -38,6 +38,8 @@ class Target(ABC, Generic[AnyServer]):
     """Who uses it."""
     account: ClassVar[str] = ""
     """Whose rights an intruder has who came in through the service; empty for root."""
+    needs: ClassVar[Sequence[str]]
+    """Programs without which it cannot be."""
     techniques: ClassVar[Sequence[str]]
     """Orders for an implant that works inside."""
 

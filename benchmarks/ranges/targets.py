@@ -1,7 +1,9 @@
 """All services of the range."""
 
+import os
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from changing_load import Load, prepare
@@ -11,6 +13,8 @@ from baseline.demo.postgres import Postgres
 from baseline.demo.redis import Redis
 from baseline.demo.service import Server
 from baseline.demo.services import started
+from baseline.errors import BaselineError
+from baseline.workloads.cgroups import cgroup2_mount
 from ranges.container import Container, ContainerTarget
 from ranges.java import Java, JavaTarget
 from ranges.nginx import NginxTarget
@@ -40,10 +44,27 @@ def targets(names: list[str]) -> Iterator[list[AnyTarget]]:
     """Services of these names, running while the context lasts.
 
     Raises:
-        BaselineError: one of them does not start.
+        BaselineError: one of them is not installed, or does not start.
     """
-    with ExitStack() as stack:
-        yield [stack.enter_context(_replica(name)) for name in names]
+    for name in names:
+        _require(name)
+    try:
+        with ExitStack() as stack:
+            yield [stack.enter_context(_replica(name)) for name in names]
+    finally:
+        with suppress(OSError):
+            (cgroup2_mount() / PARENT).rmdir()
+
+
+def _require(name: str) -> None:
+    server, target = KINDS[name]
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
+    for program in target.needs:
+        if shutil.which(program, path=path) is None:
+            raise BaselineError(
+                f"{program}, which {name} needs, is not installed",
+                f"Run: apt install {server.packages}; or leave {name} out, with --services",
+            )
 
 
 @contextmanager

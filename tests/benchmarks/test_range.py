@@ -158,7 +158,7 @@ def test_the_json_is_what_the_requirement_says() -> None:
 def test_a_short_run_finds_who_came_in(tmp_path: Path) -> None:
     require_tools("nginx", "redis-server", "gcc", "curl")
     out = tmp_path / "range.json"
-    options = "--services nginx redis --learn 0.4 --benign 0.2 --scenarios".split()
+    options = "--services nginx redis --learn 0.3 --benign 0.1 --scenarios".split()
     wanted = "a web shell runs a command", "a helper starts a shell"
     done = subprocess.run(
         [sys.executable, PROGRAM, *options, *wanted, "--json", out],
@@ -172,5 +172,5 @@ def test_a_short_run_finds_who_came_in(tmp_path: Path) -> None:
     assert set(found) == set(wanted)
     assert all(s["novel"] and s["detected"] for s in found.values())
     assert "/usr/bin/dash" in found[wanted[0]]["explanation"]
-    assert result["benign"]["hours"] == pytest.approx(2 * 0.2 / 60, abs=1e-3)
+    assert result["benign"]["hours"] == pytest.approx(2 * 0.1 / 60, abs=1e-3)
     assert "Detected 100% (2 of 2) of all" in done.stdout
