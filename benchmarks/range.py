@@ -9,8 +9,9 @@
 3. `baseline watch` watches them while operations do all of that again, and what learning has not
    seen: a new replica, and twice the load. Every alert is a false one.
 4. Intruders play scenarios, one of each service at a time, each under a fresh `baseline watch`:
-   through features of the service, and by an implant that was inside before the watch began, so
-   that only what it does can be told.
+   through features of the service, and by a helper that is started inside its cgroup. What helpers
+   do is played once more by implants that were inside before the watch began, so that their coming
+   cannot be told, only what they do.
 5. They play all again in quiet, recorded: what is in that recording, but neither in the models nor
    in the recording between the scenarios, is what a scenario does that is new.
 
@@ -28,7 +29,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ranges.intruder import intruding
+from ranges.intruder import Intruder, intruding
 from ranges.judging import Scene, Verdict, is_another, moment, new_items, verdict
 from ranges.operating import Operations, blamed
 from ranges.playing import Round, in_quiet, rounds, watched
@@ -132,8 +133,12 @@ class Range:
                 operations.perform(target.name, step)
             time.sleep(seconds)
 
-    def play(self, all_rounds: Sequence[Round]) -> tuple[list[Scene], list[Told]]:
+    def play(
+        self, all_rounds: Sequence[Round], intruder: Intruder
+    ) -> tuple[list[Scene], list[Told]]:
         """Play all scenarios under watch; returns them and all that was told."""
+        for target in {t for played in all_rounds for t, scenario in played if scenario.resident}:
+            intruder.settle(target.name, target.implant(intruder))
         scenes: list[Scene] = []
         told: list[Told] = []
         for number, played in enumerate(all_rounds, start=1):
@@ -213,9 +218,7 @@ def run(
             say(range_.learn(learn))
             say(f"Watching normal time for {benign:g} minutes")
             cost = range_.benign(benign)
-            for target in services:
-                intruder.settle(target.name, target.implant(intruder))
-            scenes, told = range_.play(all_rounds)
+            scenes, told = range_.play(all_rounds, intruder)
         say("Once more in quiet")
         new = range_.novelties(all_rounds)
     verdicts = [verdict(scene, told, new[scene.service, scene.name]) for scene in scenes]

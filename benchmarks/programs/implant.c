@@ -1,6 +1,8 @@
 /*
- * What an intruder leaves running inside a service: takes orders from stdin, a line each, and says
- * on stdout how each ended: "done", or "refused: WHY" where the kernel did not let it.
+ * implant [UID GID]: what an intruder runs inside a service, with the rights of that account.
+ *
+ * Takes orders from stdin, a line each, and says on stdout how each ended: "done", or "refused: WHY"
+ * where the kernel did not let it.
  *
  *   shell                         a shell that looks around
  *   reverse ADDRESS PORT          a shell that takes its commands from a connection it makes
@@ -16,7 +18,8 @@
  *   exfiltrate ADDRESS PORT N     sends a little every half second, N times
  *   uring FILE...                 reads files through io_uring, without openat or read
  *
- * Nothing outlasts its order, and nothing of it harms: what it runs is itself, with an argument.
+ * Nothing outlasts its order, and nothing of it harms: what it downloads or puts into memory and
+ * runs is itself, with an argument at which it ends.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -376,9 +379,10 @@ int main(int count, char **arguments)
 {
 	char line[1024];
 
-	(void)arguments;
-	if (count > 1) /* downloaded, or in memory: it runs, and that is all */
+	if (count == 2) /* downloaded, or in memory: it runs, and that is all */
 		return 0;
+	if (count == 3 && (setgid(atoi(arguments[2])) < 0 || setuid(atoi(arguments[1])) < 0))
+		return 1;
 	while (fgets(line, sizeof(line), stdin)) {
 		if (obey(line) < 0)
 			printf("refused: %s\n", strerror(errno));

@@ -143,19 +143,7 @@ class ContainerTarget(Target[Container]):
 
     client = ContainerClient
     needs = ("runc", "busybox")
-    techniques = (
-        "shell",
-        "reverse",
-        "fetch",
-        "memfd",
-        "scan",
-        "mine",
-        "ptrace",
-        "unshare",
-        "secrets",
-        "exfiltrate",
-        "uring",
-    )
+    techniques = ("shell", "reverse", "fetch", "beacon")
 
     @property
     def selector(self) -> str:
@@ -199,8 +187,10 @@ class ContainerTarget(Target[Container]):
         return Path("/dev")
 
     def implant(self, intruder: Intruder) -> Implant:
-        """Have an implant inside, which waits for orders."""
-        shutil.copy(intruder.implant, self.server.root / "bin/implant")
+        """Have an implant inside."""
+        program = self.server.root / "bin/implant"
+        if not program.exists():
+            shutil.copy(intruder.implant, program)
         return Implant(partial(self.server.enter, ["/bin/implant"]))
 
     def _run(self, *command: str) -> None:

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from baseline.demo.attacker import ADDRESS, attacker
 from baseline.errors import BaselineError
 
 SECONDS_FOR_AN_ORDER = 30
+SECONDS_TO_END = 5
 SECONDS_OF_A_CONVERSATION = 6
 
 _SOURCE = Path(__file__).parents[1] / "programs" / "implant.c"
@@ -48,10 +49,16 @@ class Implant:
             raise BaselineError(f"The implant did not answer to {words!r}", "See whether it runs")
         return answer
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Let it end."""
-        self._process.kill()
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
 
 
 class Intruder:
@@ -63,6 +70,7 @@ class Intruder:
         tool: URL of a program.
         web: port at which both are served.
         listener: port at which it awaits reverse shells, beacons, shares of a pool and loot.
+        implants: those that stay inside, by workload.
     """
 
     def __init__(self, implant: Path, stage: str, listener: int) -> None:
@@ -71,21 +79,18 @@ class Intruder:
         self.tool = stage.replace("/stage", "/tool")
         self.web = urlsplit(stage).port
         self.listener = listener
-        self._implants: dict[str, Implant] = {}
+        self.implants: dict[str, Implant] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def settle(self, workload: str, implant: Implant) -> None:
-        """Remember the implant in a workload."""
-        self._implants[workload] = implant
-
-    def order(self, workload: str, words: str) -> str:
-        """Give an order to the implant in a workload."""
-        return self._implants[workload].order(words)
-
-    def leave(self) -> None:
-        """End all implants."""
-        for implant in self._implants.values():
-            implant.close()
-        self._implants.clear()
+        """Have an implant in a workload until the end."""
+        self.implants[workload] = self._stack.enter_context(implant)
 
 
 class _Listener(socketserver.BaseRequestHandler):
@@ -146,9 +151,7 @@ def intruding() -> Iterator[Intruder]:
         server.file = program
         threading.Thread(target=server.serve_forever, daemon=True).start()
         stack.callback(server.shutdown)
-        intruder = Intruder(implant, stage, server.server_address[1])
-        stack.callback(intruder.leave)
-        yield intruder
+        yield stack.enter_context(Intruder(implant, stage, server.server_address[1]))
 
 
 def _compile(out: Path) -> None:

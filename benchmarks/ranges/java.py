@@ -94,7 +94,7 @@ class JavaTarget(Target[Java]):
 
     client = JavaClient
     needs = ("java", "javac", "jcmd", "curl")
-    techniques = ("memfd", "scan", "secrets", "exfiltrate")
+    techniques = ("memfd", "scan", "secrets", "exfiltrate", "cron")
 
     def operations(self) -> Sequence[Step]:
         """A health check from inside, a backup of the journal, a restart."""

@@ -21,6 +21,7 @@ class Scene(NamedTuple):
         began: when, in seconds since the epoch.
         until: when what came of it was no longer awaited.
         failure: why it had no effect; empty where it had.
+        resident: as of :class:`ranges.target.Scenario`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Scene(NamedTuple):
     began: float
     until: float
     failure: str = ""
+    resident: bool = False
 
 
 class Verdict(NamedTuple):
@@ -42,6 +44,7 @@ class Verdict(NamedTuple):
         bits: of it.
         explanation: its headline.
         failure: why nothing can be said.
+        resident: as of the scene.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Verdict(NamedTuple):
     bits: float | None = None
     explanation: str = ""
     failure: str = ""
+    resident: bool = False
 
 
 def is_detection(alert: dict[str, Any]) -> bool:
@@ -96,12 +100,14 @@ def verdict(scene: Scene, told: Iterable[Told], new: Mapping[Item, float]) -> Ve
     lead_in = min(new.values(), default=0.0)
     line = first_alert(scene, told)
     if line is None or scene.failure:
-        return Verdict(scene.name, scene.service, novel, detected=False, failure=scene.failure)
+        missed = Verdict(scene.name, scene.service, novel, detected=False)
+        return missed._replace(failure=scene.failure, resident=scene.resident)
     return Verdict(
         scene.name,
         scene.service,
         novel,
         detected=True,
+        resident=scene.resident,
         signal=line.alert["signal"],
         seconds=max(line.read - scene.began - lead_in, 0.0),
         bits=line.alert["bits"],

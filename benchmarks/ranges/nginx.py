@@ -20,7 +20,7 @@ class NginxTarget(Target[Nginx]):
     client = NginxClient
     account = "nobody"
     needs = ("nginx", "curl", "perl")
-    techniques = ("beacon", "fetch", "secrets", "unshare", "cron")
+    techniques = ("beacon", "fetch", "unshare", "secrets")
 
     def operations(self) -> Sequence[Step]:
         """Reload, rotate the log, pack the old one by the package's cron job, restart."""

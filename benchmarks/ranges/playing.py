@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from baseline.demo.service import Step
 from baseline.errors import BaselineError, UsageError
 from ranges.intruder import Intruder
 from ranges.judging import Scene
+from ranges.target import Scenario
 from ranges.targets import AnyTarget
 from ranges.watching import Told, running, selecting
 
@@ -24,7 +24,7 @@ CALM_SECONDS = 2
 ORDINARY_REQUESTS = 6
 INTERVAL = "--interval=0.2s"
 
-Round = Sequence[tuple[AnyTarget, Step]]
+Round = Sequence[tuple[AnyTarget, Scenario]]
 
 
 def rounds(
@@ -89,14 +89,15 @@ def in_quiet(all_rounds: Sequence[Round], selectors: Sequence[str], recording: P
 def _play(played: Round, awaited: float) -> list[Scene]:
     scenes: list[Scene] = []
 
-    def play(target: AnyTarget, step: Step) -> None:
+    def play(target: AnyTarget, step: Scenario) -> None:
         began = time.time()
         failure = ""
         try:
             step.take()
         except (BaselineError, OSError) as error:
             failure = str(error)
-        scenes.append(Scene(step.title, target.name, began, time.time() + awaited, failure))
+        until = time.time() + awaited
+        scenes.append(Scene(step.title, target.name, began, until, failure, step.resident))
 
     threads = [threading.Thread(target=play, args=each) for each in played]
     for thread in threads:

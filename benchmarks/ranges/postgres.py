@@ -20,7 +20,7 @@ class PostgresTarget(Target[Postgres]):
     client = PostgresClient
     account = "postgres"
     needs = ("curl", "perl")
-    techniques = ("reverse", "ptrace", "exfiltrate", "uring", "scan")
+    techniques = ("reverse", "exfiltrate", "uring", "ptrace")
 
     def operations(self) -> Sequence[Step]:
         """Reload, clean up, two kinds of backup, restart."""

@@ -20,7 +20,7 @@ class RedisTarget(Target[Redis]):
 
     client = RedisCacheClient
     needs = ("redis-server", "redis-cli")
-    techniques = ("shell", "memfd", "scan", "mine", "ptrace", "cron", "exfiltrate")
+    techniques = ("shell", "memfd", "scan", "mine", "cron")
 
     def operations(self) -> Sequence[Step]:
         """Snapshots, a health check, a backup of the snapshot, a restart."""

@@ -47,22 +47,15 @@ class Benign(NamedTuple):
 
 
 def to_json(verdicts: Sequence[Verdict], benign: Benign) -> dict[str, Any]:
-    """The result in types that JSON has."""
+    """The result in types that JSON has.
+
+    ``scenarios`` are those of which an intruder's coming could be seen, too; ``resident`` the
+    others.
+    """
+    judged = [v for v in verdicts if not v.failure]
     return {
-        "scenarios": [
-            {
-                "name": v.name,
-                "service": v.service,
-                "novel": v.novel,
-                "detected": v.detected,
-                "signal": v.signal or None,
-                "seconds": v.seconds and round(v.seconds, 3),
-                "bits": v.bits,
-                "explanation": v.explanation or None,
-            }
-            for v in verdicts
-            if not v.failure
-        ],
+        "scenarios": [_scenario(v) for v in judged if not v.resident],
+        "resident": [_scenario(v) for v in judged if v.resident],
         "benign": {
             "hours": round(benign.hours, 3),
             "alerts": len(benign.alerts),
@@ -71,12 +64,39 @@ def to_json(verdicts: Sequence[Verdict], benign: Benign) -> dict[str, Any]:
     }
 
 
+def _scenario(v: Verdict) -> dict[str, Any]:
+    return {
+        "name": v.name,
+        "service": v.service,
+        "novel": v.novel,
+        "detected": v.detected,
+        "signal": v.signal or None,
+        "seconds": None if v.seconds is None else round(v.seconds, 3),
+        "bits": v.bits,
+        "explanation": v.explanation or None,
+    }
+
+
 def lines(verdicts: Sequence[Verdict], benign: Benign) -> Iterator[str]:
     """The result as people read it."""
     judged = [v for v in verdicts if not v.failure]
-    yield f"{'scenario':50} {'signal':11} {'seconds':>7} {'bits':>9}"
+    coming = [v for v in judged if not v.resident]
+    resident = [v for v in judged if v.resident]
+    yield from _table("Intruders who come in while they are watched", coming)
+    if resident:
+        yield ""
+        yield from _table("Implants that were inside before the watch began", resident)
+    yield ""
+    yield from normal_time(benign)
+    for v in verdicts:
+        if v.failure:
+            yield from wrapped(f"Not judged: {v.service}: {v.name}: {v.failure}", "")
+
+
+def _table(title: str, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield f"{title:50} {'signal':11} {'seconds':>7} {'bits':>9}"
     service = ""
-    for v in judged:
+    for v in verdicts:
         if v.service != service:
             service = v.service
             yield service
@@ -86,13 +106,7 @@ def lines(verdicts: Sequence[Verdict], benign: Benign) -> Iterator[str]:
             yield from wrapped(v.explanation, "    ")
         else:
             yield f"  {name:48} {'no alert' if v.novel else 'no alert, nothing new'}"
-    yield ""
-    yield from summary(judged)
-    yield ""
-    yield from normal_time(benign)
-    for v in verdicts:
-        if v.failure:
-            yield f"Not judged: {v.service}: {v.name}: {v.failure}"
+    yield from summary(verdicts)
 
 
 def summary(judged: Sequence[Verdict]) -> Iterator[str]:

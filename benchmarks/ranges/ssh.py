@@ -145,7 +145,7 @@ class SshTarget(Target[Ssh]):
 
     client = SshClient
     needs = ("sshd", "ssh", "sftp", "ssh-keygen")
-    techniques = ("mine", "uring", "unshare", "ptrace")
+    techniques = ("mine", "unshare", "uring", "ptrace")
 
     def operations(self) -> Sequence[Step]:
         """Reload, tidy up by a cron job, restart."""

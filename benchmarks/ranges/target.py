@@ -2,12 +2,11 @@
 
 import os
 import pwd
-import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, NamedTuple
 
 from service_clients import Client
 
@@ -21,6 +20,25 @@ PARENT = f"baseline-range-{os.getpid()}"
 """Folder of all cgroups of this range: there may be others."""
 
 SECRETS = ("/etc/shadow", "/etc/passwd", "/etc/ssh/ssh_config", "/proc/self/environ")
+
+
+ATTEMPTS = ("ptrace", "unshare")
+"""What the kernel may refuse: it is the attempt that counts."""
+
+
+class Scenario(NamedTuple):
+    """One thing that an intruder does.
+
+    Attributes:
+        title: what.
+        take: does it; returns when it is done.
+        resident: the program that does it was inside before the watch began, so that only what it
+            does can be told, not that it came.
+    """
+
+    title: str
+    take: Callable[[], object]
+    resident: bool = False
 
 
 class NoEffectError(BaselineError):
@@ -41,7 +59,7 @@ class Target(ABC, Generic[AnyServer]):
     needs: ClassVar[Sequence[str]]
     """Programs without which it cannot be."""
     techniques: ClassVar[Sequence[str]]
-    """Orders for an implant that works inside."""
+    """What is done by programs of the intruder's that run inside."""
 
     def __init__(self, server: AnyServer) -> None:
         self.server = server
@@ -76,22 +94,16 @@ class Target(ABC, Generic[AnyServer]):
             folder.chmod(0o777)
         return folder
 
-    def start_inside(
-        self, arguments: Sequence[str | Path], **options: Any
-    ) -> subprocess.Popen[bytes]:
-        """Start a program in the service's cgroup, with the rights of its account."""
+    def implant(self, intruder: Intruder) -> Implant:
+        """Have an implant inside, with the rights of the service's account."""
+        arguments = [str(intruder.implant)]
         if self.account:
             account = pwd.getpwnam(self.account)
-            rights = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-            arguments = ["/usr/bin/setpriv", *rights, *arguments]
-        return self.server.cgroup.start(arguments, **options)
+            arguments += [str(account.pw_uid), str(account.pw_gid)]
+        return Implant(partial(self.server.cgroup.start, arguments))
 
-    def implant(self, intruder: Intruder) -> Implant:
-        """Have an implant inside, which waits for orders."""
-        return Implant(partial(self.start_inside, [intruder.implant]))
-
-    def orders(self, intruder: Intruder) -> dict[str, Step]:
-        """Technique -> what an implant does of it, once it is inside."""
+    def orders(self, intruder: Intruder) -> list[Scenario]:
+        """What programs of the intruder's do inside: started for it, or there already."""
         listener = f"{ADDRESS} {intruder.listener}"
         tool, crontabs = self.scratch() / "tool", self.scratch() / "cron.d"
         secrets = " ".join(SECRETS)
@@ -112,17 +124,29 @@ class Target(ABC, Generic[AnyServer]):
         }
 
         def order(technique: str, words: str) -> None:
-            intruder.order(self.name, f"{technique} {words.format(victim=self.victim())}")
+            with self.implant(intruder) as implant:
+                obey(implant, technique, words)
 
-        return {
-            technique: Step(f"a helper {what}", partial(order, technique, words))
-            for technique, (what, words) in wanted.items()
-        }
+        def order_resident(technique: str, words: str) -> None:
+            obey(intruder.implants[self.name], technique, words)
 
-    def scenarios(self, intruder: Intruder) -> list[Step]:
-        """All that intruders do here, one step each."""
-        orders = self.orders(intruder)
-        return [*self.ways_in(intruder), *(orders[technique] for technique in self.techniques)]
+        def obey(implant: Implant, technique: str, words: str) -> None:
+            answer = implant.order(f"{technique} {words.format(victim=self.victim())}")
+            if technique not in ATTEMPTS:
+                require(answer.encode(), b"done", technique)
+
+        chosen = [(technique, *wanted[technique]) for technique in self.techniques]
+        return [
+            *(Scenario(f"a helper {what}", partial(order, t, words)) for t, what, words in chosen),
+            *(
+                Scenario(f"an implant {what}", partial(order_resident, t, words), resident=True)
+                for t, what, words in chosen
+            ),
+        ]
+
+    def scenarios(self, intruder: Intruder) -> list[Scenario]:
+        """All that intruders do here."""
+        return [*(Scenario(*step) for step in self.ways_in(intruder)), *self.orders(intruder)]
 
     def restart(self) -> None:
         """End it in order and start it again."""

@@ -147,7 +147,10 @@ def test_the_report_counts_what_was_found_and_fits_80_columns() -> None:
 
 
 def test_the_json_is_what_the_requirement_says() -> None:
-    found = to_json([Verdict("a", "web", True, True, "ngrams", 0.51234, 30.0, "x")], benign())
+    judged = Verdict("a", "web", True, True, "ngrams", 0.51234, 30.0, "x")
+    there_before = Verdict("b", "web", True, False, resident=True)
+    found = to_json([judged, there_before], benign())
+    assert [s["name"] for s in found["resident"]] == ["b"]
     scenario = {"name": "a", "service": "web", "novel": True, "detected": True, "signal": "ngrams"}
     assert found["scenarios"] == [scenario | {"seconds": 0.512, "bits": 30.0, "explanation": "x"}]
     assert found["benign"] == {"hours": 2.5, "alerts": 0, "budgeted_alerts": 2.5}
