@@ -12,8 +12,8 @@
    through features of the service, and by a helper that is started inside its cgroup. What helpers
    do is played once more by implants that were inside before the watch began, so that their coming
    cannot be told, only what they do.
-5. They play all again in quiet, recorded: what is in that recording, but neither in the models nor
-   in the recording between the scenarios, is what a scenario does that is new.
+5. They play all twice more in quiet, recorded: what a scenario shows both times, but neither the
+   models know nor the time between the scenarios shows, is what it does that is new.
 
 Seconds are counted from the first new behaviour of a scenario, as far as that recording tells: its
 windows are a fifth of a second. All targets are loopback addresses.
@@ -24,13 +24,13 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from ranges.intruder import Intruder, intruding
-from ranges.judging import Scene, Verdict, is_another, moment, new_items, verdict
+from ranges.judging import Scene, Verdict, is_another, moment, new_items, own_items, verdict
 from ranges.operating import Operations, blamed
 from ranges.playing import Round, in_quiet, rounds, watched
 from ranges.reporting import Benign, FalseAlert, lines, to_json
@@ -104,13 +104,14 @@ class Range:
                 self._double(operations, seconds / 4)
                 time.sleep(seconds / 8)
             watch.end()
+            keep(self._folder / "benign.json", [line._asdict() for line in watch.told])
             alerts = [told for told in watch.told if is_another(told.alert)]
         return Benign(
             hours=seconds * len(self.services) / 3600,
             budget=str(self._budget),
             budgeted=self._budget.per_second * seconds * len(self.services),
             alerts=[false_alert(told, operations) for told in alerts],
-            operations=dict(Counter(f"{o.service} {o.name}" for o in operations.performed)),
+            operations=operations.counted(),
             unlearned=UNLEARNED,
         )
 
@@ -159,12 +160,12 @@ class Range:
         for window in Recording(recording).windows():
             windows[window.workload].append(window)
         keep(self._folder / "quiet.json", [scene._asdict() for scene in scenes])
-        return {
-            (scene.service, scene.name): new_items(
-                scene, windows[scene.service], scenes, models[scene.service].knows
-            )
-            for scene in scenes
-        }
+        plays = defaultdict(list)
+        for scene in scenes:
+            knows = models[scene.service].knows
+            new = new_items(scene, windows[scene.service], scenes, knows)
+            plays[scene.service, scene.name].append(new)
+        return {which: own_items(new) for which, new in plays.items()}
 
     @staticmethod
     def _gap(minutes: float) -> float:
@@ -219,7 +220,7 @@ def run(
             say(f"Watching normal time for {benign:g} minutes")
             cost = range_.benign(benign)
             scenes, told = range_.play(all_rounds, intruder)
-        say("Once more in quiet")
+        say("Twice more in quiet")
         new = range_.novelties(all_rounds)
     verdicts = [verdict(scene, told, new[scene.service, scene.name]) for scene in scenes]
     return sorted(verdicts, key=lambda v: names.index(v.service)), cost

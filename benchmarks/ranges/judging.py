@@ -151,6 +151,21 @@ def new_items(
     return found
 
 
+def own_items(plays: Sequence[Mapping[Item, float]]) -> dict[Item, float]:
+    """What is new each time that a scenario is played.
+
+    What only one play shows may be chance: a busy service never stops bringing new n-grams.
+
+    Args:
+        plays: of :func:`new_items`, at least one.
+
+    Returns:
+        Item -> the least seconds after which it came.
+    """
+    common = set.intersection(*(set(play) for play in plays))
+    return {item: min(play[item] for play in plays) for item in common}
+
+
 def overlaps(scene: Scene, window: Window) -> bool:
     """Whether a window holds part of the time of a scene."""
     return window.start < scene.until * 1e9 and scene.began * 1e9 < window.end

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -74,6 +75,13 @@ class Operations:
         began = time.time()
         step.take()
         self.performed.append(Performed(step.title, service, began, time.time()))
+
+    def counted(self) -> dict[str, Counter[str]]:
+        """Workload -> operation -> how often it was done."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for operation in self.performed:
+            counts[operation.service][operation.name] += 1
+        return dict(counts)
 
     def _operate(self, target: AnyTarget) -> None:
         choose = random.Random(f"{self._seed} {target.name}")  # noqa: S311 - not for secrets

@@ -72,10 +72,10 @@ def watched(
 
 
 def in_quiet(all_rounds: Sequence[Round], selectors: Sequence[str], recording: Path) -> list[Scene]:
-    """Play all rounds once more, recorded, while nobody else uses the services."""
+    """Play all rounds twice more, recorded, while nobody else uses the services."""
     scenes: list[Scene] = []
     with running("record", *selecting(selectors), INTERVAL, f"--out={recording}") as record:
-        for played in all_rounds:
+        for played in [*all_rounds, *all_rounds]:
             time.sleep(CALM_SECONDS)
             for target, _ in played:
                 _use(target)

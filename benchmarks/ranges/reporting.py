@@ -1,7 +1,7 @@
 """The result as text of 80 columns and as JSON."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ranges.judging import Verdict
@@ -34,7 +34,7 @@ class Benign(NamedTuple):
         budget: alerts that each workload may raise, such as ``1/week``.
         budgeted: alerts that this allows in so many hours.
         alerts: those that came.
-        operations: name of workload and operation -> how often it was done.
+        operations: workload -> operation -> how often it was done.
         unlearned: names of those that learning had not seen.
     """
 
@@ -42,7 +42,7 @@ class Benign(NamedTuple):
     budget: str
     budgeted: float
     alerts: Sequence[FalseAlert]
-    operations: dict[str, int]
+    operations: Mapping[str, Mapping[str, int]]
     unlearned: Sequence[str]
 
 
@@ -131,9 +131,10 @@ def normal_time(benign: Benign) -> Iterator[str]:
         f"Normal time: {benign.hours:.2f} h of workloads; {len(benign.alerts)} alerts, "
         f"{benign.budgeted:.2g} allowed by {benign.budget}"
     )
-    done = [f"{name} {times}" for name, times in benign.operations.items()]
-    yield from wrapped(f"Operations in it, how often: {', '.join(done)}", "  ")
-    yield from wrapped(f"Never seen in learning: {', '.join(benign.unlearned) or 'none'}", "  ")
+    for service, operations in sorted(benign.operations.items()):
+        done = ", ".join(f"{times} {name}" for name, times in operations.items())
+        yield from wrapped(f"{service}: {done}", "  ")
+    yield from wrapped(f"Never seen in learning: {', '.join(benign.unlearned)}", "  ")
     for alert in benign.alerts:
         during = f"during {alert.during}" if alert.during else "under load alone"
         yield from wrapped(

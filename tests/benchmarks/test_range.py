@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ranges.judging import Scene, Verdict, first_alert, is_another, new_items, verdict
+from ranges.judging import (
+    Scene,
+    Verdict,
+    first_alert,
+    is_another,
+    new_items,
+    own_items,
+    verdict,
+)
 from ranges.operating import Performed, blamed
 from ranges.reporting import Benign, FalseAlert, lines, to_json
 from ranges.watching import Told
@@ -101,6 +109,11 @@ def test_new_is_what_neither_learning_nor_time_without_scenarios_has() -> None:
     assert novelties(SCENE, [1, 3, 5, SHELL]) == {}
 
 
+def test_what_one_of_two_plays_shows_is_chance() -> None:
+    assert own_items([{3: 0.4, SHELL: 0.2}, {3: 0.6, 9: 0.0}]) == {3: 0.4}
+    assert own_items([{3: 0.4}, {}]) == {}
+
+
 def test_seconds_are_counted_from_the_first_new_thing() -> None:
     lead_in = verdict(SCENE, [told(102.0)], {3: 1.8, SHELL: 1.6})
     assert lead_in.seconds == pytest.approx(0.4)
@@ -121,7 +134,7 @@ def test_an_alert_is_put_down_to_the_latest_operation_of_its_service() -> None:
 
 
 def benign(*alerts: FalseAlert) -> Benign:
-    return Benign(2.5, "1/hour", 2.5, alerts, {"web reload": 3}, ("a new replica",))
+    return Benign(2.5, "1/hour", 2.5, alerts, {"web": {"reload": 3}}, ("a new replica",))
 
 
 def test_the_report_counts_what_was_found_and_fits_80_columns() -> None:
@@ -143,6 +156,7 @@ def test_the_report_counts_what_was_found_and_fits_80_columns() -> None:
         "all": ["4", "2", "3", "2", "1"],
     }
     assert "Detected 50% (2 of 4) of all, 67% (2 of 3) of what does anything new" in text
+    assert "  web: 3 reload" in text
     assert any("during reload: 20.0 bits: something" in line for line in text)
 
 
