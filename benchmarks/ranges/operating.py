@@ -88,10 +88,13 @@ class Operations:
         steps = target.operations()
         turn = 0
         while not self._stop.wait(choose.uniform(0.5, 1.5) * self._gap):
+            step = steps[turn % len(steps)]
             try:
-                self.perform(target.name, steps[turn % len(steps)])
-            except BaselineError as error:
-                self._failure = error
+                self.perform(target.name, step)
+            except (BaselineError, OSError) as error:
+                self._failure = BaselineError(
+                    f"{target.name} did not survive its {step.title}: {error}", "Run it again"
+                )
                 return
             turn += 1
 

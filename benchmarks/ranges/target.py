@@ -20,7 +20,7 @@ PARENT = f"baseline-range-{os.getpid()}"
 """Folder of all cgroups of this range: there may be others."""
 
 SECRETS = ("/etc/shadow", "/etc/passwd", "/etc/ssh/ssh_config", "/proc/self/environ")
-
+"""What intruders look for first."""
 
 ATTEMPTS = ("ptrace", "unshare")
 """What the kernel may refuse: it is the attempt that counts."""
