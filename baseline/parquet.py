@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baseline.errors import BaselineError
+from baseline.parquet_pages import unfolded_bytes
 
 ROW_GROUP_ROWS = 120_000
 
@@ -67,20 +69,27 @@ def _leaves(name: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
         yield name, kind
 
 
-def read_table(path: Path, schema: pa.Schema, error: type[BaselineError], way_out: str) -> pa.Table:
+def read_table(
+    content: bytes, path: Path, schema: pa.Schema, error: type[BaselineError], way_out: str
+) -> pa.Table:
     """Read one Parquet file that must have exactly the columns of ``schema``.
 
+    Args:
+        content: the file.
+        path: what it is called in messages.
+        schema: its columns.
+        error: what is raised.
+        way_out: what the user can do about it.
+
     Raises:
-        BaselineError: of type ``error`` and with ``way_out``, where the file is missing, damaged,
-            too large (``MAX_TABLE_BYTES``) or has other columns.
+        BaselineError: of type ``error`` and with ``way_out``, where the file is damaged, too large
+            (``MAX_TABLE_BYTES``) or has other columns.
     """
     try:
-        return _read_table(path, schema)
-    except FileNotFoundError as cause:
-        raise error(f"{path} is missing", way_out) from cause
+        return _read_table(content, schema)
     except _UnfitTableError as cause:
         raise error(f"{path} {cause}", way_out) from cause
-    except (pa.ArrowException, OSError, ValueError) as cause:
+    except (pa.ArrowException, OSError, ValueError, LookupError, RecursionError) as cause:
         raise error(f"{path} is damaged", way_out) from cause
 
 
@@ -98,19 +107,38 @@ class _UnfitTableError(Exception):
     """The file is good Parquet, but not what was asked for."""
 
 
-def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    with pq.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
+def _read_table(content: bytes, schema: pa.Schema) -> pa.Table:
+    source = pa.BufferReader(content)
+    with pq.ParquetFile(source, pre_buffer=False) as file:
         if not file.schema_arrow.equals(schema, check_metadata=False):
             raise _UnfitTableError("has other columns than this format")
-        batches: list[Any] = []
-        size = 0
-        # Batch by batch, because a small file can unfold into more than the memory there is; and in
-        # no threads, which would keep rights that are given up later (baseline.kernel.rights).
-        for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
-            batches.append(batch)
-            size += batch.nbytes
-            if size > MAX_TABLE_BYTES:
-                raise _UnfitTableError("holds more than this format allows")
-        table = pa.Table.from_batches(batches, schema=file.schema_arrow)
-    table.validate(full=True)  # text that is not UTF-8, lists that reach beyond their values
-    return table.combine_chunks()
+        size = unfolded_bytes(content, file.metadata, MAX_TABLE_BYTES)
+        written = file.schema_arrow
+        leaves = [file.schema.column(index) for index in range(len(file.schema))]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    if size > MAX_TABLE_BYTES:
+        raise _UnfitTableError("holds more than this format allows")
+    batches: list[Any] = []
+    # Texts are left in their dictionaries until it is known how long they are together.  Arrow
+    # reads no batch that has several dictionaries below a list, so that groups are read apart.
+    with pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False) as file:
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
+                batch.validate(full=True)  # text that is not UTF-8, lists beyond their values
+                size += sum(map(_length_of_texts, batch.columns))
+                if size > MAX_TABLE_BYTES:
+                    raise _UnfitTableError("holds more than this format allows")
+                batches.append(batch.cast(written))
+    return pa.Table.from_batches(batches, schema=written).combine_chunks()
+
+
+def _length_of_texts(column: pa.Array) -> int:
+    """Bytes of all texts of a column once each stands for itself."""
+    if pa.types.is_dictionary(column.type):
+        lengths = pc.binary_length(column.dictionary)
+        return int(pc.sum(lengths.take(column.indices).cast(pa.int64())).as_py() or 0)
+    if pa.types.is_list(column.type):
+        return _length_of_texts(column.values)
+    if pa.types.is_struct(column.type):
+        return sum(_length_of_texts(part) for part in column.flatten())
+    return 0

@@ -27,8 +27,9 @@ from typing import NamedTuple
 
 from service_clients import CLIENTS, Client
 
+from baseline.demo.postgres import Postgres
 from baseline.demo.redis import RedisClient
-from baseline.demo.service import Service
+from baseline.demo.service import Server, Service
 from baseline.demo.services import SERVICES, running
 from baseline.errors import BaselineError, UsageError
 
@@ -99,13 +100,16 @@ class Load:
         service: a running service.
         seconds: how long the load will last at most.
         seed: of its chances.
+        client: who its clients are, where they are not those of the demo's service of its name.
     """
 
-    def __init__(self, service: Service, seconds: float, seed: int) -> None:
+    def __init__(
+        self, service: Server, seconds: float, seed: int, client: type[Client] | None = None
+    ) -> None:
         self._service = service
         self._seed = f"{seed} {service.name}"
         self._course = Course(self._seed, seconds)
-        self._client = CLIENTS[service.name]
+        self._client = client or CLIENTS[service.name]
         self._begun = time.monotonic()
         self._stop = threading.Event()
 
@@ -161,12 +165,12 @@ class Load:
                 kinds[min(rarity, len(kinds) - 1)]()
 
 
-def prepare(service: Service) -> None:
+def prepare(service: Server) -> None:
     """Let a service take clients from all loopback addresses, not only from 127.0.0.1."""
     if service.name == "redis":
         with contextlib.closing(RedisClient(service.port)) as client:
             client.command("CONFIG", "SET", "protected-mode", "no")
-    elif service.name == "postgres":
+    elif isinstance(service, Postgres):
         with (service.folder / "data" / "pg_hba.conf").open("a") as file:
             file.write("host all all 127.0.0.0/8 trust\n")
         service.client("psql", "-c", "SELECT pg_reload_conf()")

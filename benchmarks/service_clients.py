@@ -58,7 +58,7 @@ class NginxClient(Client):
     def __init__(self, service: Any, choose: random.Random) -> None:
         super().__init__(service, choose)
         self._connection = http.client.HTTPConnection(
-            "127.0.0.1", service.port, timeout=10, source_address=(self.address, 0)
+            service.address, service.port, timeout=10, source_address=(self.address, 0)
         )
         self._patience = choose.choice((1.0, 0.95))
 
@@ -85,7 +85,7 @@ class NginxClient(Client):
             lambda: self._raw(b"GET /photo.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n", read=False),
             lambda: os.kill(self._master(), signal.SIGUSR1),  # open the logs again
             lambda: self.service.cgroup.run(
-                ["/usr/sbin/nginx", "-c", self.service.folder / "nginx.conf", "-t"]
+                ["/usr/sbin/nginx", "-c", self.service.configuration, "-t"]
             ),
             lambda: os.kill(self._master(), signal.SIGHUP),  # read the configuration again
         )

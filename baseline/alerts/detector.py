@@ -37,8 +37,8 @@ _FIRST_SIGHTS = {
 }
 """How many alerts first sights of each signal raise: at once, and then in a second."""
 
-_SAME_ACT = 1.0
-"""Seconds in which the system calls of a process belong to what an alert has just told of it."""
+_SAME_ACT = 0.1
+"""Seconds in which the system calls of a process belong to its program, which was told of."""
 
 
 class Folded(NamedTuple):
@@ -63,7 +63,7 @@ class _Watched:
         model: what was learned.
         reported: item -> when an alert told of it; the oldest first.
         processes: item that the model does not know -> who did it, from its first sight.
-        acting: id of a process -> when an alert told of it at first sight.
+        acting: id of a process -> when an alert told of its program at first sight.
         running: replica -> what was sighted since its last window.
         judged: by signal, how many first sights may be judged.
         telling: by signal, how many alerts first sights may raise.
@@ -111,8 +111,7 @@ class Detector:
     What first sights cost is bounded.  So many of a signal are judged in a second, so many alerts
     raised; the others are left to their window, which holds them all.  Each signal has its own
     bounds, so that a flood of system calls does not hide the program behind it.  A new program
-    brings new system calls by the dozen: those of a process that was told of a moment ago wait for
-    their window, too.
+    brings new system calls by the dozen: those that come with it wait for their window, too.
 
     Time is that of the observations: replaying a recording gives the same alerts every time.
 
@@ -211,7 +210,7 @@ class Detector:
         if not _tells(score):
             return None
         watched.telling[signal].take(time)
-        if process:
+        if process and signal == Signal.EXECUTIONS:
             _remember(watched.acting, process.pid, time)
         if flood:
             watched.flooded = time

@@ -23,6 +23,9 @@ _DEEPEST = 4
 
 _LONGEST_NAME = 64
 
+_PUNCTUATION = "\"'[](){},;"
+"""What stands around a word in a program's text: ``run(["mysql", "-pX"])``."""
+
 # Option -> programs whose secret it takes.  "login" stands for the many with such a command.
 _SECRET_OPTIONS = {
     "-p": re.compile(
@@ -54,7 +57,8 @@ _USER = re.compile(r"([^:%]*[:%])(.+)", re.DOTALL)
 _WORD = re.compile(
     r"""(?:"(?:\\.|[^"\\])*(?:"|\\?$)|'[^']*(?:'|$)|\\.|[^\s;|&'"\\])+|\\$""", re.DOTALL
 )
-_QUOTED = re.compile(r"""(["'])(.*?)(\1?)""", re.DOTALL)
+_QUOTED_PART = re.compile(r"""\"(?:\\.|[^"\\])*(?:"|\\?$)|'[^']*(?:'|$)""", re.DOTALL)
+_QUOTED = re.compile(r"""(["'])((?:\\.|(?!\1)[^\\])*\\?)(\1?)""", re.DOTALL)
 
 
 def redact(text: str) -> str:
@@ -105,23 +109,24 @@ def _redact_word(word: str, before: str, names: Sequence[str], depth: int) -> st
         if "=" in value and depth < _DEEPEST:
             return prefix + _redact_word(value, "", names, depth + 1)
     word = redact_shapes(word)
-    return _redact_script(word, depth) if depth < _DEEPEST else word
+    return _redact_script(word, names, depth) if depth < _DEEPEST else word
 
 
-def _redact_script(script: str, depth: int) -> str:
-    """The words of what may be a command line of its own, as after ``sh -c``."""
-    names: list[str] = []
+def _redact_script(script: str, programs: Sequence[str], depth: int) -> str:
+    """The words of what may be a command line or a program of its own, as after ``sh -c``."""
+    names = [*programs]
+    words = list(_WORD.finditer(script))
+    if len(words) == 1 and words[0][0] == script and not _QUOTED.fullmatch(script):
+        words = list(_QUOTED_PART.finditer(script))
     shown: list[str] = []
     before, end = "", 0
-    for match in _WORD.finditer(script):
+    for match in words:
         quoted = _QUOTED.fullmatch(match[0])
         opening, word, closing = quoted.groups() if quoted else ("", match[0], "")
-        if word == script:
-            return script
         redacted = _redact_word(word, before, names, depth + 1)
         shown += [script[end : match.start()], opening, redacted, closing]
-        names.append(_name(word))
-        before, end = word, match.end()
+        before, end = word.strip(_PUNCTUATION), match.end()
+        names.append(_name(before))
     return "".join([*shown, script[end:]])
 
 
@@ -143,4 +148,5 @@ def _redact_user(value: str) -> str:
 
 
 def _name(word: str) -> str:
-    return re.split("[/:]", word[-_LONGEST_NAME:])[-1]
+    names = re.findall(r"[\w.+-]+", word[-_LONGEST_NAME:])
+    return names[-1] if names else ""

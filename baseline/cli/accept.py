@@ -3,8 +3,9 @@
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 from rich.cells import set_cell_size
@@ -18,6 +19,7 @@ from baseline.cli.model_folders import folder_of
 from baseline.cli.output import require_output, writing_to_stdout
 from baseline.cli.preview import losses_in, preview_of, recorded_windows
 from baseline.cli.progress import say
+from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError, UsageError
 from baseline.model.budget import Budget
 from baseline.model.score import Item
@@ -32,7 +34,11 @@ from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.window import Execution
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 _WIDTH = 79
+_MAX_LINE_BYTES = 1 << 24
 
 
 @click.command(
@@ -55,6 +61,7 @@ All that was new to an alert that a recording raised:
     metavar="MODELS",
     help="Folder of the model, or of several.",
 )
+@verify_option()
 @click.option(
     "--alerts",
     "alerts_file",
@@ -97,6 +104,7 @@ def command(
     *,
     ids: tuple[str, ...],
     models: Path,
+    signers: tuple["Ed25519PublicKey", ...],
     alerts_file: IO[bytes] | None,
     recordings: tuple[Path, ...],
     intrusions: tuple[Path, ...],
@@ -115,7 +123,7 @@ def command(
     if not preview:
         _require_word(yes)
         _require_place(models, out, force=force)
-    learned = load_models(models)
+    learned = load_models(models, signers)
     alerts, source = _read(alerts_file)
     chosen = _chosen(ids, alerts, source)
     acceptances = []
@@ -181,7 +189,9 @@ def _read(file: IO[bytes] | None) -> tuple[dict[str, WrittenAlert], str]:
     if file is None:
         raise UsageError("There are no alerts to choose from", "Add --alerts FILE, or pipe them in")
     alerts: dict[str, WrittenAlert] = {}
-    for alert in read_alerts(file, file.name):
+    # What is longer than a line may be is cut, and a piece of an alert is none.
+    lines = iter(partial(file.readline, _MAX_LINE_BYTES), b"")
+    for alert in read_alerts(lines, file.name):
         alerts.setdefault(alert.id, alert)
     return alerts, file.name
 

@@ -78,9 +78,9 @@ class AlertOutputs:
             if delivery.undelivered
         ]
         if undelivered:
+            second = ", and add --alerts FILE for a second copy" * (len(self._deliveries) == 1)
             raise OutputError(
-                f"Not delivered: {', '.join(undelivered)}",
-                "Mend what is said above, and add --alerts FILE for a second place to look",
+                f"Not delivered: {', '.join(undelivered)}", f"Mend what is said above{second}"
             )
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.cells import set_cell_size
@@ -18,11 +19,15 @@ from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import SourceOptions, open_source
 from baseline.cli.stopping import StopSignals
+from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError
 from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _WIDTH = 79
 _LENGTHS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -52,6 +57,7 @@ What would other budgets have cost?
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
+@verify_option()
 @click.option(
     "--from",
     "recordings",
@@ -75,7 +81,12 @@ What would other budgets have cost?
     help="A table and a line for each alert, or one JSON document.",
 )
 def command(
-    models: Path, recordings: tuple[Path, ...], budgets: tuple[Budget, ...], form: str
+    *,
+    models: Path,
+    signers: tuple["Ed25519PublicKey", ...],
+    recordings: tuple[Path, ...],
+    budgets: tuple[Budget, ...],
+    form: str,
 ) -> None:
     """Count the alerts that models would have raised, against the budget.
 
@@ -83,7 +94,7 @@ def command(
     allows in that time, and their ratio with its exact 95 % interval: what lies outside it is not
     chance.
     """
-    learned = load_models(models)
+    learned = load_models(models, signers)
     by_rate = sorted(dict.fromkeys(budgets), key=lambda b: -b.per_second)
     backtest = Backtest(learned, by_rate)
     seen: Counter[str] = Counter()

@@ -1,15 +1,20 @@
 """``baseline inspect``: what a model knows."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import say
+from baseline.cli.verifying import verify_option
 from baseline.errors import UsageError
 from baseline.model.inspection import describe
 from baseline.model.storage import load_models
 from baseline.printable import printable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 @click.command(
@@ -26,9 +31,15 @@ from baseline.printable import printable
     metavar="FILE",
     help="Draw the model, too: a PNG, SVG or PDF file.",
 )
-def command(models: Path, workload: str | None, picture: Path | None) -> None:
+@verify_option()
+def command(
+    models: Path,
+    workload: str | None,
+    picture: Path | None,
+    signers: tuple["Ed25519PublicKey", ...],
+) -> None:
     """Show what a model knows and how complete it is, in a page of text for each workload."""
-    learned = load_models(models)
+    learned = load_models(models, signers)
     if workload and workload not in learned:
         raise UsageError(
             f"There is no model of {workload} in {models}",

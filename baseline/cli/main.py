@@ -20,6 +20,7 @@ import click
 
 from baseline import __version__
 from baseline.cli.settings import Settings, name_environment_variables
+from baseline.cli.streams import takes_text
 from baseline.errors import BaselineError
 from baseline.printable import printable
 
@@ -32,6 +33,7 @@ COMMANDS = {
     "inspect": "Show what a model knows.",
     "diff": "Tell what changed from one model to another.",
     "merge": "Add up models of replicas, nodes and days.",
+    "sign": "Vouch for models by a signature.",
     "accept": "Take what an alert told of for normal.",
     "backtest": "Count the alerts a recording would have raised.",
     "doctor": "Check what this machine can do.",
@@ -43,6 +45,9 @@ COMMANDS = {
 The command is ``command`` in the module of the same name, which is imported when the command is
 used: ``baseline --help`` is fast, and no command pays for what another one imports.
 """
+
+_LAST_SECONDS = 5.0
+"""How long an error waits for somebody to read it."""
 
 
 class LazyGroup(click.Group):
@@ -173,6 +178,8 @@ def _drop_unwritable_output() -> None:
 
 
 def _show(message: str) -> None:
+    if not takes_text(sys.stderr, _LAST_SECONDS):
+        return
     with suppress(OSError):  # nobody listens
         if os.environ.get("BASELINE_DEBUG"):
             traceback.print_exc()

@@ -3,16 +3,21 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from baseline.cli.model_folders import checksums
 from baseline.cli.output import require_output
 from baseline.cli.progress import counted, say
+from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError, UsageError
 from baseline.model.merging import merge
 from baseline.model.storage import load_models, require_no_models, save_models
 from baseline.model.workload_model import WorkloadModel
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 @click.command(
@@ -32,7 +37,10 @@ from baseline.model.workload_model import WorkloadModel
     help="Folder to write, with a model for each workload.",
 )
 @click.option("--force", is_flag=True, help="Replace models that exist.")
-def command(folders: tuple[Path, ...], out: Path, force: bool) -> None:
+@verify_option()
+def command(
+    folders: tuple[Path, ...], out: Path, force: bool, signers: tuple["Ed25519PublicKey", ...]
+) -> None:
     """Add up models that were learned on several replicas, nodes or days.
 
     Models of the same workload become one, which knows what each of them knew, with the counts of
@@ -45,7 +53,7 @@ def command(folders: tuple[Path, ...], out: Path, force: bool) -> None:
     known: dict[str, Path] = {}
     architectures: dict[str, Path] = {}
     for folder in folders:
-        for workload, model in sorted(load_models(folder).items()):
+        for workload, model in sorted(load_models(folder, signers).items()):
             models[workload].append(model)
             architectures.setdefault(model.architecture, folder)
         for workload, checksum in checksums(folder).items():

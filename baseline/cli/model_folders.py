@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from baseline.model.storage import MANIFEST
+from baseline.model.storage import MANIFEST, MAX_MANIFEST_BYTES, model_folders
+from baseline.reading import read_file
 
 
 def checksums(directory: Path) -> dict[str, str]:
@@ -19,7 +20,5 @@ def folder_of(directory: Path, workload: str) -> Path:
 
 
 def _manifests(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    is_one = (directory / MANIFEST).exists()
-    for path in [directory / MANIFEST] if is_one else sorted(directory.glob(f"*/{MANIFEST}")):
-        if is_one or not path.parent.name.startswith("."):
-            yield path.parent, json.loads(path.read_bytes())
+    for folder in model_folders(directory):
+        yield folder, json.loads(read_file(folder / MANIFEST, MAX_MANIFEST_BYTES))

@@ -49,6 +49,8 @@ class RecordingOutput:
         interval: seconds in a window.
         force: replace one that exists.
         append: continue one that exists.
+        parts: after how many of its parts; ``None`` for all.
+        by_itself: as in :class:`RecordingWriter`; otherwise :meth:`commit` does it.
         say: told once when it cannot be written, and once when it can be again.
 
     Raises:
@@ -62,12 +64,16 @@ class RecordingOutput:
         interval: float,
         force: bool = False,
         append: bool = False,
+        parts: int | None = None,
+        by_itself: bool = True,
         say: Callable[[str], None],
     ) -> None:
         self._path = path
         self._interval = interval
         self._force = force
         self._append = append
+        self._parts = parts
+        self._by_itself = by_itself
         self._say = say
         self._writer = self._open() if append and path.exists() else None
         self._was_behind = False
@@ -80,8 +86,28 @@ class RecordingOutput:
             OutputError: there is no recording yet, and it cannot be created.
         """
         self._writer = writer = self._writer or self._open()
-        try:
+        with self._telling(writer):
             writer.write(window)
+
+    def commit(self, *, at_once: bool) -> int | None:
+        """Write what is due, or all that waits.
+
+        Returns:
+            The number of parts that the recording has, if all that was taken is in them.
+        """
+        writer = self._writer
+        if writer is None:
+            return 0
+        is_all = False
+        with self._telling(writer):
+            is_all = writer.commit(at_once=at_once)
+        return writer.parts_committed if is_all else None
+
+    @contextmanager
+    def _telling(self, writer: RecordingWriter) -> Iterator[None]:
+        """Tell when the writer falls behind, and when it is no longer."""
+        try:
+            yield
         except OutputError as error:
             if not self._was_behind:
                 self._say(f"{error.problem}. What is seen waits in memory, and it is tried again.")
@@ -106,7 +132,12 @@ class RecordingOutput:
 
     def _open(self) -> RecordingWriter:
         return RecordingWriter(
-            self._path, interval=self._interval, force=self._force, append=self._append
+            self._path,
+            interval=self._interval,
+            force=self._force,
+            append=self._append,
+            parts=self._parts,
+            by_itself=self._by_itself,
         )
 
     def __enter__(self) -> Self:

@@ -11,14 +11,43 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from baseline.cli.streams import takes_text
 from baseline.printable import printable
 
 
+class _Untold:
+    """Messages that stderr did not take, over all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._number = 0
+
+    def add(self) -> None:
+        with self._lock:
+            self._number += 1
+
+    def taken(self) -> int:
+        """How many there were since this was asked last."""
+        with self._lock:
+            number, self._number = self._number, 0
+        return number
+
+
+_untold = _Untold()
+
+
 def say(message: str) -> None:
-    """Tell the user something on stderr; stdout is for data."""
+    """Tell the user something on stderr; stdout is for data.
+
+    Where nobody reads it, work goes on: what was not told is counted, and that is told later.
+    """
+    if not takes_text(sys.stderr):
+        _untold.add()
+        return
     bar = ProgressBar.shown
-    # A terminal or a pipe that is gone is no reason to stop working.
     with bar.hidden() if bar else nullcontext(), suppress(OSError):
+        if number := _untold.taken():
+            click.echo(f"{counted(number, 'message')} before this had no reader.", err=True)
         click.echo(printable(message), err=True)
 
 

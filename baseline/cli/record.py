@@ -7,7 +7,7 @@ import click
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import RecordingOutput, require_output
 from baseline.cli.progress import ProgressBar, counted, say
-from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
+from baseline.cli.sources import Reader, SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.errors import UsageError
 from baseline.recordings.format import HEADER_FILE
@@ -40,7 +40,8 @@ def command(source: SourceOptions, out: Path, append: bool, force: bool) -> None
 
     Counts system-call n-grams, executions and connections of each cgroup in the kernel of this
     machine and writes them to a folder of Parquet files. Ctrl-C ends it with everything written.
-    While the disk is full, what is seen waits in memory.
+    While the disk is full, what is seen waits in memory. A command that was killed goes on with
+    --append as if it had not been: the kernel has counted on.
     """
     if append and force:
         raise UsageError("--append and --force exclude each other", "Give one of them")
@@ -49,12 +50,24 @@ def command(source: SourceOptions, out: Path, append: bool, force: bool) -> None
     losses = LossReport(say)
     workloads: set[str] = set()
     windows = 0
+    reader = Reader(
+        "record",
+        str(out.resolve()),
+        reads_on=append,
+        commit=lambda is_urgent: recording.commit(at_once=is_urgent),
+    )
     with (
         StopSignals() as stop,
-        open_source(source, stop, say, writes=True) as opened,
+        open_source(source, stop, say, writes=True, reader=reader) as opened,
         ProgressBar("Recording", source.duration) as progress,
         RecordingOutput(
-            out, interval=opened.interval, force=force, append=append, say=say
+            out,
+            interval=opened.interval,
+            force=force,
+            append=append,
+            parts=opened.mark,
+            by_itself=False,
+            say=say,
         ) as recording,
     ):
         for window in opened.windows():

@@ -24,6 +24,8 @@ from baseline.errors import UsageError
 
 SYSTEM_FILE = Path("/etc/baseline/config.toml")
 
+_MAX_BYTES = 1 << 20
+
 
 def name_environment_variables(command: click.Command) -> None:
     """Name each option's variable after the option (click would take its Python parameter)."""
@@ -60,15 +62,20 @@ class Settings:
             if file is None:
                 return cls()
         try:
-            tables = tomllib.loads(file.read_text(encoding="utf-8"))
+            with file.open("rb") as opened:
+                content = opened.read(_MAX_BYTES + 1)
         except OSError as cause:
             raise UsageError(
                 f"The settings file {file} cannot be read: {cause.strerror}",
                 "Give --config a file that you may read",
             ) from cause
-        except ValueError as cause:  # tomllib.TOMLDecodeError and UnicodeDecodeError
+        if len(content) > _MAX_BYTES:
+            raise UsageError(f"The settings file {file} is too large", "Keep it below 1 MiB")
+        try:
+            tables = tomllib.loads(content.decode())
+        except (ValueError, RecursionError) as cause:  # TOMLDecodeError, UnicodeDecodeError
             raise UsageError(
-                f"The settings file {file} is not TOML: {cause}", "Correct it there"
+                f"The settings file {file} is not TOML: {cause!s:.200}", "Correct it there"
             ) from cause
         for name, table in tables.items():
             if name not in known or not isinstance(table, dict):

@@ -4,6 +4,8 @@ Commands do not know whether they see a kernel or a recording.
 """
 
 import functools
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from baseline.cli.stopping import StopSignals
 from baseline.errors import BaselineError, UsageError
 from baseline.interference import Interference
 from baseline.kernel.rights import WRITING, give_up_rights
-from baseline.kernel.source import KernelSource
+from baseline.kernel.source import Commit, KernelSource
 from baseline.recordings.reader import Recording
 from baseline.recordings.replay import replay as replay_recordings
 from baseline.sighting import Observation
@@ -53,6 +55,32 @@ class SourceOptions:
         return bool(self.cgroups)
 
 
+def _all_is_safe(_: bool) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads the kernel's counts, so that after a kill its successor reads on without a gap.
+
+    Attributes:
+        kind: what it does, such as ``watch``.
+        of: what it does that with; a successor does it with the same.
+        reads_on: read on where a predecessor stopped; otherwise begin anew.
+        commit: see :data:`baseline.kernel.source.Commit`.
+    """
+
+    kind: str
+    of: str
+    reads_on: bool = True
+    commit: Commit = _all_is_safe
+
+    @property
+    def name(self) -> str:
+        """The same for its successor."""
+        return f"{self.kind}-{hashlib.blake2s(os.fsencode(self.of), digest_size=6).hexdigest()}"
+
+
 class Source(NamedTuple):
     """An open source.
 
@@ -60,11 +88,13 @@ class Source(NamedTuple):
         architecture: of the machine that was or is watched.
         interval: seconds in a window.
         observations: to be read once.
+        mark: what the predecessor of the reader gave as its mark, see :class:`Reader`.
     """
 
     architecture: str
     interval: float
     observations: Iterator[Observation | Interference]
+    mark: int | None = None
 
     def windows(self) -> Iterator[Window]:
         """The windows among the observations, for those who only add up."""
@@ -167,7 +197,8 @@ def open_source(
     say: Callable[[str], None],
     *,
     writes: bool,
-    first_sights: bool = True,
+    reader: Reader | None = None,
+    first_sights: bool = False,
 ) -> Iterator[Source]:
     """Open what the options name, and close it at the end.
 
@@ -178,6 +209,7 @@ def open_source(
         options: what the user chose.
         stop: brings the observations to an end.
         say: told what the user should know, such as what is being waited for.
+        reader: who reads, for a successor to read on after a kill; ``None`` where there is none.
         first_sights: take those of the kernel, as one command at a time can.
         writes: the command has results to write, perhaps into the folder of another user.
 
@@ -192,11 +224,14 @@ def open_source(
             interval=options.interval,
             keep=options.keep,
             say=say,
+            reader=reader.name if reader else "",
+            reads_on=reader is not None and reader.reads_on,
             first_sights=first_sights,
         ) as kernel:
             give_up_rights(say, keep=WRITING if writes else ())
-            observations = kernel.observations(options.duration, stop)
-            yield Source(ARCHITECTURE, options.interval, observations)
+            commit = reader.commit if reader else _all_is_safe
+            observations = kernel.observations(options.duration, stop, commit)
+            yield Source(ARCHITECTURE, options.interval, observations, kernel.mark)
     else:
         recordings = [Recording(path) for path in options.recordings]
         windows = replay_recordings(recordings, pace=options.pace, sleep=stop.sleep)

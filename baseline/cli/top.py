@@ -84,7 +84,7 @@ def _show(
 ) -> None:
     with Terminal() as terminal, LiveScreen(terminal, overview, View(order)) as screen:
         screen.note("Loading the kernel program" if source.live else "")
-        with open_source(source, screen, screen.note, writes=False, first_sights=False) as opened:
+        with open_source(source, screen, screen.note, writes=False) as opened:
             _check(learned, opened)
             say_what_length_hides(learned, opened.interval, screen.note)
             for window in opened.windows():
@@ -150,7 +150,7 @@ def _print(
     if once and source.live and source.duration is None:
         source = replace(source, duration=source.interval)
     tables = _Tables(overview, order, is_live=source.live and not once)
-    with tables, open_source(source, tables, say, writes=False, first_sights=False) as opened:
+    with tables, open_source(source, tables, say, writes=False) as opened:
         _check(learned, opened)
         say_what_length_hides(learned, opened.interval, say)
         end = None

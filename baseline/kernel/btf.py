@@ -4,6 +4,8 @@ The format is ``Documentation/bpf/btf.rst`` of the kernel.  Only what offsets ne
 """
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from baseline.errors import KernelError
@@ -40,14 +42,27 @@ class KernelTypes:
                 f"This kernel has no type information ({path} cannot be read)",
                 "Use a kernel built with CONFIG_DEBUG_INFO_BTF, as distributions ship since 2021",
             ) from cause
-        magic, _, _, header, types, types_size, strings, strings_size = _HEADER.unpack_from(data)
-        if magic != _MAGIC:
-            raise KernelError(f"{path} is not BTF data", "Check the kernel's build")
-        self._types = data[header + types : header + types + types_size]
-        self._strings = data[header + strings : header + strings + strings_size]
+        self._path = path
         self._positions = [0]
         self._named: dict[tuple[int, int], int] = {}
-        self._index()
+        with self._reading():
+            magic, _, _, header, types, types_size, strings, strings_size = _HEADER.unpack_from(
+                data
+            )
+            if magic != _MAGIC:
+                raise ValueError("another file")
+            self._types = data[header + types : header + types + types_size]
+            self._strings = data[header + strings : header + strings + strings_size]
+            self._index()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (struct.error, IndexError, ValueError) as cause:
+            raise KernelError(
+                f"{self._path} is not BTF data", "Check the kernel's build"
+            ) from cause
 
     def _index(self) -> None:
         position, end = 0, len(self._types)
@@ -65,7 +80,8 @@ class KernelTypes:
         Raises:
             KernelError: this kernel has no such struct or member.
         """
-        found = self._member(self._find(_STRUCT, struct_name), member)
+        with self._reading():
+            found = self._member(self._find(_STRUCT, struct_name), member, set())
         if found is None:
             raise KernelError(
                 f"This kernel's struct {struct_name} has no member {member}",
@@ -79,12 +95,13 @@ class KernelTypes:
         Raises:
             KernelError: this kernel has no such enumeration.
         """
-        position = self._positions[self._find(_ENUM, name)]
-        _, info, _ = _TYPE.unpack_from(self._types, position)
-        values = struct.Struct("<Ii").iter_unpack(
-            self._types[position + _TYPE.size : position + _TYPE.size + 8 * (info & 0xFFFF)]
-        )
-        return {self._text(offset): value for offset, value in values}
+        with self._reading():
+            position = self._positions[self._find(_ENUM, name)]
+            _, info, _ = _TYPE.unpack_from(self._types, position)
+            values = struct.Struct("<Ii").iter_unpack(
+                self._types[position + _TYPE.size : position + _TYPE.size + 8 * (info & 0xFFFF)]
+            )
+            return {self._text(offset): value for offset, value in values}
 
     def _find(self, kind: int, name: str) -> int:
         needle = b"\0" + name.encode() + b"\0"
@@ -102,14 +119,19 @@ class KernelTypes:
         return self._strings[offset : self._strings.index(b"\0", offset)].decode()
 
     def _resolve(self, type_id: int) -> tuple[int, int]:
-        while True:
+        for _ in self._positions:
             _, info, target = _TYPE.unpack_from(self._types, self._positions[type_id])
             kind = info >> 24 & 31
             if kind not in _ALIASES:
                 return type_id, kind
             type_id = target
+        raise ValueError("an alias of itself")
 
-    def _member(self, type_id: int, wanted: str) -> int | None:
+    def _member(self, type_id: int, wanted: str, searched: set[int]) -> int | None:
+        """Offset of a member, looked for once in each type."""
+        if type_id in searched:
+            return None
+        searched.add(type_id)
         position = self._positions[type_id]
         _, info, _ = _TYPE.unpack_from(self._types, position)
         has_bitfields = info >> 31
@@ -123,7 +145,7 @@ class KernelTypes:
                 return offset
             if not text:
                 inner, kind = self._resolve(kind_id)
-                below = self._member(inner, wanted) if kind in {_STRUCT, _UNION} else None
+                below = self._member(inner, wanted, searched) if kind in {_STRUCT, _UNION} else None
                 if below is not None:
                     return offset + below
         return None

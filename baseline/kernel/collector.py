@@ -112,6 +112,7 @@ class Collector(LoadedProgram):
                 [loader_python(), "-m", "baseline.kernel.bcc_loader"],
                 input=json.dumps(request),
                 env={**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
+                cwd=package,  # Python imports from where it is first: that must be nobody else's
                 capture_output=True,
                 text=True,
                 timeout=_LOADER_SECONDS,

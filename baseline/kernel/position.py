@@ -8,6 +8,7 @@ fresh, what its reader has not read is neither wiped nor let go.
 
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,20 @@ _DIRECTORY = RUN_DIRECTORY / "positions"
 
 KEPT_FOR = 3600.0
 """Seconds after which nobody waits any more for a reader that was killed."""
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    RuntimeError,  # NotImplementedError is one
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise for a file that is none of ours."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -127,6 +142,6 @@ def _load(path: Path, *, with_arrays: bool = True) -> Position | None:
             own = {"serial", "epoch", "time", "globs", "mark"}
             arrays = {name: file[name] for name in file.files if name not in own and with_arrays}
         position = Position(int(serial), int(epoch), float(when), globs, int(mark), arrays)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile):
+    except _UNREADABLE:
         return None
     return position if 0 <= time.monotonic() - position.time < KEPT_FOR else None

@@ -44,6 +44,7 @@ class KernelSource:
         settings: sizes of the kernel's tables.
         reader: name under which a successor reads on where this one was killed; an empty one has
             none.
+        reads_on: read on where a reader of that name stopped; otherwise forget where it was.
         first_sights: take the first sights too, unless another command does.
 
     Attributes:
@@ -64,6 +65,7 @@ class KernelSource:
         say: Callable[[str], None],
         settings: Settings | None = None,
         reader: str = "",
+        reads_on: bool = True,
         first_sights: bool = True,
     ) -> None:
         for selector in selectors:
@@ -79,6 +81,7 @@ class KernelSource:
         self._say = say
         self._collector = Collector(selectors[0].mount, self._globs, keep=keep, settings=settings)
         self._reader = reader
+        self._reads_on = reads_on
         self._first_sights = first_sights
         self._position: PositionFile | None = None
         self._position_is_kept = True
@@ -130,10 +133,9 @@ class KernelSource:
             are shorter than the interval, so that nothing that was counted is left out; and so are
             others while cgroups come and go so fast that their numbers must be given back soon.
         """
-        if self._gap:
-            yield from self._gap
-            self._gap = []
-            self._taken(commit)
+        yield from self._gap
+        self._gap = []
+        self._taken(commit)  # from the beginning on, a kill loses nothing
         tracker = self._reading.tracker
         opened = time.monotonic()
         while not tracker.groups:
@@ -178,6 +180,8 @@ class KernelSource:
             self._say("The same command runs already: if this one is killed, it leaves a gap")
             return None
         self._position = position
+        if not self._reads_on:
+            position.forget()
         return position.load()
 
     def _take_first_sights(self, stack: ExitStack, left: Position | None) -> None:
@@ -197,6 +201,9 @@ class KernelSource:
     def _read_on(self, left: Position | None) -> None:
         """Begin to read: now, or where a reader of our name stopped."""
         reading = self._reading
+        if left and not reading.tables.fits(left.arrays):
+            self._say("How far a command had read is of another release: there is a gap")
+            left = None
         older = predecessor(self._collector, left.serial) if left else None
         is_ours = left is not None and left.serial == self._collector.serial
         self._epoch = 0

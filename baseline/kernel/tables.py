@@ -189,6 +189,14 @@ class Tables:
         arrays = {name: part.position() for name, part in self._parts.items()}
         return {**arrays, "sights": self._sights, "owners": self._owners}
 
+    def fits(self, position: Arrays) -> bool:
+        """Whether it can be gone to: another release may have written it, or a torn disk."""
+        own = self.position()
+        return own.keys() == position.keys() and all(
+            array.dtype == position[name].dtype and array.shape[:-1] == position[name].shape[:-1]
+            for name, array in own.items()
+        )
+
     def go_to(self, position: Arrays) -> None:
         """Take what :meth:`position` gave as read; a new reader has read nothing."""
         self._sights = position["sights"].copy()

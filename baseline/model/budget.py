@@ -36,13 +36,14 @@ class Budget:
             UsageError: it is no budget.
         """
         match = _TEXT.fullmatch(text)
-        if not match or match[2] not in _SECONDS or not 0 < float(match[1]) < float("inf"):
+        budget = cls(float(match[1]), match[2]) if match and match[2] in _SECONDS else None
+        if not budget or not 0 < budget.per_second < float("inf"):
             raise UsageError(
                 f"{text!r} is no alert budget",
                 f"Write a number above zero and a time: 1/week, 2/month; times are "
                 f"{', '.join(_SECONDS)}",
             )
-        return cls(float(match[1]), match[2])
+        return budget
 
     @classmethod
     def of_rate(cls, per_second: float) -> "Budget":

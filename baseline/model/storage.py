@@ -2,21 +2,22 @@
 
 ``models/FORMAT.md`` is the specification.  A model may come from an untrusted hand: sizes are
 bounded, tables are used only where their checksum is that of the manifest, and what they say has to
-make sense.
+make sense.  A signature covers the manifest's bytes, and through its checksums the whole model.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 
-from baseline.durable import new_directory, require_absent, sha256
+from baseline.durable import new_directory, new_file, require_absent, sha256
 from baseline.errors import ModelError, UsageError
 from baseline.model import held_out as held_out_table
 from baseline.model.held_out import HeldOut
@@ -24,18 +25,30 @@ from baseline.model.provenance import Provenance
 from baseline.model.training import Span, Training, joined
 from baseline.model.workload_model import SIGNAL_MODELS, WorkloadModel
 from baseline.parquet import as_array, described, read_table, write_table
+from baseline.reading import read_as_written, read_file
+from baseline.signatures import SIGNATURE_BYTES, is_signed
 from baseline.syscalls import ARCHITECTURE, syscall_names
 from baseline.window import Ledger, Tally
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 FORMAT = "baseline model"
 VERSION = 2
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
+MAX_MODELS = 4096
+"""Models that one folder may hold."""
 
-_MAX_MANIFEST_BYTES = 1 << 24
+MAX_MANIFEST_BYTES = 1 << 24
 _MAX_WORKLOAD_BYTES = 4096  # PATH_MAX of Linux: a workload may be named by the path of its cgroup
 _MAX_NUMBER = 1 << 63
 _MAX_FOLDER_NAME = 255  # NAME_MAX of Linux
 _RESTORE = "Restore it from a copy or learn again"
+_SIGN_AGAIN = "Get it again from whoever signed it, or give --verify their public key"
 _NONSENSE = (
     ValueError,
     TypeError,
@@ -112,29 +125,24 @@ def folder_name(workload: str) -> str:
     return encoded
 
 
-def load_models(directory: Path) -> dict[str, WorkloadModel]:
+def load_models(
+    directory: Path, signers: Sequence["Ed25519PublicKey"] = ()
+) -> dict[str, WorkloadModel]:
     """Workload -> model, of a folder that is one model or holds several.
+
+    Args:
+        directory: the folder.
+        signers: each model must be signed by one of these keys; without any, none must be.
 
     Raises:
         ModelError: there is none, or one is damaged, changed, of another format version or of
-            another architecture.
+            another architecture, or not signed as it must be.  Signatures are verified before
+            anything else is looked at, in any of them.
     """
-    try:
-        if (directory / MANIFEST).exists():
-            folders = [directory]
-        else:
-            # What begins with a dot is half-written or somebody else's.
-            found = sorted(path.parent for path in directory.glob(f"*/{MANIFEST}"))
-            folders = [folder for folder in found if not folder.name.startswith(".")]
-    except OSError as cause:
-        raise ModelError(f"{directory} cannot be read: {cause.strerror}", _RESTORE) from cause
-    if not folders:
-        raise ModelError(
-            f"There is no model in {directory}", "Give the folder that `baseline learn` wrote"
-        )
+    contents = {folder: _read_manifest(folder, signers) for folder in model_folders(directory)}
     models: dict[str, WorkloadModel] = {}
-    for folder in folders:
-        model = load_model(folder)
+    for folder, content in contents.items():
+        model = _load(folder, content)
         if model.workload in models:
             raise ModelError(
                 f"{directory} holds two models of {model.workload}", "Remove one of their folders"
@@ -143,18 +151,70 @@ def load_models(directory: Path) -> dict[str, WorkloadModel]:
     return models
 
 
-def load_model(directory: Path) -> WorkloadModel:
-    """Read one model.
+def load_model(directory: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> WorkloadModel:
+    """Read one model; ``signers`` as in :func:`load_models`.
 
     Raises:
-        ModelError: it is missing, damaged, changed or of another format version.
+        ModelError: it is missing, damaged, changed, of another format version, or not signed.
     """
-    manifest = _read_manifest(directory / MANIFEST)
+    return _load(directory, _read_manifest(directory, signers))
+
+
+def sign_models(directory: Path, key: "Ed25519PrivateKey") -> list[Path]:
+    """Sign a model, or each of several, once all of them were read without complaint.
+
+    Returns:
+        The signatures that were written; each replaces the one that was there.
+
+    Raises:
+        ModelError: there is no model, or one is damaged.
+        OutputError: a signature cannot be written.
+    """
+    contents = {folder: _read_manifest(folder) for folder in model_folders(directory)}
+    for folder, content in contents.items():
+        _load(folder, content)
+    for folder, content in contents.items():
+        with new_file(folder / SIGNATURE) as file:
+            file.write_bytes(key.sign(content))
+    return [folder / SIGNATURE for folder in contents]
+
+
+def model_folders(directory: Path) -> list[Path]:
+    """Folders of the models in a folder that is one model or holds several.
+
+    Raises:
+        ModelError: there is none, or there are more than ``MAX_MODELS``.
+    """
+    try:
+        if (directory / MANIFEST).exists():
+            folders = [directory]
+        else:
+            # What begins with a dot is half-written or somebody else's.
+            found = islice(directory.glob(f"[!.]*/{MANIFEST}"), MAX_MODELS + 1)
+            folders = sorted(path.parent for path in found)
+    except OSError as cause:
+        raise ModelError(f"{directory} cannot be read: {cause.strerror}", _RESTORE) from cause
+    if not folders:
+        raise ModelError(
+            f"There is no model in {directory}", "Give the folder that `baseline learn` wrote"
+        )
+    if len(folders) > MAX_MODELS:
+        raise ModelError(
+            f"{directory} holds more than {MAX_MODELS:,} models", "Put them into several folders"
+        )
+    return folders
+
+
+def _load(directory: Path, content: bytes) -> WorkloadModel:
+    """The model of a folder with this manifest."""
+    manifest = _parse_manifest(directory / MANIFEST, content)
     tables = {}
     for name, schema in _SCHEMAS.items():
         path = directory / f"{name}.parquet"
-        _check(path, manifest["files"].get(path.name))
-        tables[name] = read_table(path, schema, ModelError, _RESTORE)
+        entry = manifest["files"].get(path.name)
+        size, checksum = map((entry if isinstance(entry, dict) else {}).get, ("bytes", "sha256"))
+        table = read_as_written(path, size, checksum, ModelError, _RESTORE)
+        tables[name] = read_table(table, path, schema, ModelError, _RESTORE)
     try:
         return _model(manifest, tables)
     except _NONSENSE as cause:
@@ -204,46 +264,57 @@ def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> bytes:
+    """The manifest's bytes, which one of the signers signed, if there are any."""
+    path = folder / MANIFEST
     try:
-        if not path.is_file():
-            raise ModelError(
-                f"There is no model in {path.parent}", "Give the folder that `baseline learn` wrote"
-            )
-        with path.open("rb") as file:
-            content = file.read(_MAX_MANIFEST_BYTES + 1)
+        content = read_file(path, MAX_MANIFEST_BYTES)
+    except FileNotFoundError as cause:
+        raise ModelError(
+            f"There is no model in {folder}", "Give the folder that `baseline learn` wrote"
+        ) from cause
     except OSError as cause:
         raise ModelError(f"{path} cannot be read: {cause.strerror}", _RESTORE) from cause
+    if not signers:
+        return content
     try:
-        manifest = json.loads(content) if len(content) <= _MAX_MANIFEST_BYTES else None
+        signature = read_file(folder / SIGNATURE, SIGNATURE_BYTES)
+    except FileNotFoundError as cause:
+        raise ModelError(
+            f"The model {folder} is not signed",
+            "Get it signed by whoever learned it, with `baseline sign`",
+        ) from cause
+    except OSError as cause:
+        raise ModelError(
+            f"{folder / SIGNATURE} cannot be read: {cause.strerror}", _SIGN_AGAIN
+        ) from cause
+    if not is_signed(content, signature, signers):
+        raise ModelError(
+            f"The model {folder} is not as the owner of the key signed it: it was changed since, "
+            "or signed by somebody else",
+            _SIGN_AGAIN,
+        )
+    return content
+
+
+def _parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content)
+        digest = _digest(manifest) if isinstance(manifest, dict) else ""
     except (ValueError, RecursionError) as cause:
         raise ModelError(f"{path} is damaged", _RESTORE) from cause
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelError(f"{path} is no manifest of a model", _RESTORE)
-    if manifest.get("version") != VERSION:
+    if (version := manifest.get("version")) != VERSION:
         raise ModelError(
-            f"{path.parent} has format version {manifest.get('version')}, not {VERSION}",
+            f"{path.parent} has format version {json.dumps(version):.20}, not {VERSION}",
             "Use the version of baseline that wrote it, or learn again",
         )
-    if manifest.get("sha256") != _digest(manifest):
+    if manifest.get("sha256") != digest:
         raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)
     if not isinstance(manifest.get("files"), dict):
         raise ModelError(f"{path} lists no files", _RESTORE)
     return manifest
-
-
-def _check(path: Path, entry: object) -> None:
-    expected = entry if isinstance(entry, dict) else {}
-    try:
-        if not path.is_file():
-            raise ModelError(f"{path} is missing", _RESTORE)
-        unchanged = path.stat().st_size == expected.get("bytes") and sha256(path) == expected.get(
-            "sha256"
-        )
-    except OSError as cause:
-        raise ModelError(f"{path} cannot be read: {cause.strerror}", _RESTORE) from cause
-    if not unchanged:
-        raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)
 
 
 def _model(manifest: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> WorkloadModel:

@@ -35,8 +35,20 @@ PARTS_FILE = "parts.jsonl"
 MAX_ENTRIES = 4_000_000
 """Entries that one window may have: more than the kernel's tables hold."""
 
-MAX_PART_ROWS = 2 * MAX_ENTRIES
-"""Rows that one table of a part may have; a reader holds one part in memory."""
+MAX_NAMED = 250_000
+"""Executions and connections that one window may have, three times what the kernel's tables hold:
+each becomes objects of Python.  The writer flushes when it has so many rows."""
+
+MAX_PART_ROWS = {
+    "windows": MAX_NAMED,
+    "ngrams": MAX_NAMED + MAX_ENTRIES,
+    "executions": 2 * MAX_NAMED,
+    "connections": 2 * MAX_NAMED,
+}
+"""Rows that a table of a part may have; a reader holds one part in memory."""
+
+MAX_PARTS = 1_000_000
+"""Parts of a recording, of which a reader holds the list in memory; four months of them."""
 
 TIME = pa.timestamp("ns", tz="UTC")
 
@@ -166,13 +178,13 @@ class Header:
         """
         try:
             values = json.loads(content)
-            kind, version = values["format"], values["version"]
+            kind, version = values["format"], json.dumps(values["version"])
         except (KeyError, TypeError, ValueError, RecursionError) as cause:
             raise FormatError("is damaged") from cause
         if kind != FORMAT:
             raise FormatError("does not describe a recording")
-        if version != FORMAT_VERSION:
-            raise OtherVersionError(f"has format version {version!s:.20}")
+        if version != str(FORMAT_VERSION):
+            raise OtherVersionError(f"has format version {version:.20}")
         try:
             ngram = values["ngram_length"], values["symbol_bits"]
             header = cls(**{field.name: values[field.name] for field in fields(cls)})
@@ -200,7 +212,7 @@ class Header:
             raise OtherVersionError(f"is of architecture {self.architecture:.20}") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PartFile:
     """One table of a part, as committed.
 
@@ -217,7 +229,7 @@ class PartFile:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One line of ``parts.jsonl``: files that were committed together.
 
@@ -244,11 +256,12 @@ class Part:
         try:
             files = json.loads(line)["files"]
             part = cls(number, {table: PartFile(**files[table]) for table in SCHEMAS})
+            written = part.to_line()
         except (KeyError, TypeError, ValueError, RecursionError) as cause:
             raise FormatError(f"is damaged in line {number + 2}") from cause
-        if part.to_line() != line or not all(
+        if written != line or not all(
             isinstance(file.rows, int)
-            and 0 <= file.rows <= MAX_PART_ROWS
+            and 0 <= file.rows <= MAX_PART_ROWS[table]
             # A line must not lead a reader to files outside of the recording.
             and _is_path(file.path, table, node, number)
             for table, file in part.files.items()

@@ -77,13 +77,25 @@ class PartsFile:
             return
         if content.count(b"\n") == parts:  # the first line is the title
             self.append(b"")
-            return
+        else:
+            self._truncate(end)
+
+    def cut(self, parts: int) -> None:
+        """Take the lines of all parts after the first so many back.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        lines = self._path.read_bytes().splitlines(keepends=True)
+        self._truncate(sum(map(len, lines[: 1 + parts])))  # the first line is the title
+
+    def _truncate(self, size: int) -> None:
         try:
-            self._file.truncate(end)
+            self._file.truncate(size)
             os.fsync(self._file.fileno())
         except OSError as cause:
             raise durable.output_error(self._path, cause) from cause
-        self._size = end
+        self._size = size
 
     def close(self) -> None:
         """Close it, and let others write the recording."""

@@ -6,7 +6,6 @@ have been written.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,18 +14,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from baseline import durable
 from baseline.errors import RecordingError
 from baseline.parquet import read_table
+from baseline.reading import open_file, read_as_written, read_file
 from baseline.recordings.format import (
     HEADER_FILE,
+    MAX_PARTS,
     PARTS_FILE,
     SCHEMAS,
     FormatError,
     Header,
     OtherVersionError,
     Part,
-    PartFile,
     parts_title,
 )
 from baseline.recordings.tables import from_tables
@@ -36,6 +35,7 @@ _MAX_HEADER_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 16
 _CHOOSE = "Give the folder that `baseline record` wrote"
 _RESTORE = "Restore it from a copy or record again"
+_SPLIT = "Record in several recordings and give --from for each"
 _UPGRADE = "Read it with the version of baseline that wrote it, or a newer one"
 
 
@@ -116,32 +116,23 @@ class Recording:
     def _table(self, name: str, part: Part) -> pa.Table:
         file = part.files[name]
         path = self.path / file.path
-        with _reading(path):
-            _check_file(path, file)
-        table = read_table(path, SCHEMAS[name], RecordingError, _RESTORE)
+        content = read_as_written(path, file.bytes, file.sha256, RecordingError, _RESTORE)
+        table = read_table(content, path, SCHEMAS[name], RecordingError, _RESTORE)
         if table.num_rows != file.rows:
             raise RecordingError(f"{path} has other rows than were committed", _RESTORE)
         return table
 
 
-def _check_file(path: Path, file: PartFile) -> None:
-    if not path.is_file():
-        raise RecordingError(f"{path} is missing", _RESTORE)
-    size = path.stat().st_size
-    if size != file.bytes:
-        raise RecordingError(f"{path} has {size} bytes instead of {file.bytes}", _RESTORE)
-    if durable.sha256(path) != file.sha256:
-        raise RecordingError(f"{path} was changed after it was written", _RESTORE)
-
-
 def _read_header(path: Path) -> bytes:
-    with _reading(path):
+    with _reading(path / HEADER_FILE):
         if not path.exists():
             raise RecordingError(f"{path} does not exist", _CHOOSE)
-        if not (path / HEADER_FILE).is_file():
-            raise RecordingError(f"{path} is not a recording: it has no {HEADER_FILE}", _CHOOSE)
-        with (path / HEADER_FILE).open("rb") as file:
-            return file.read(_MAX_HEADER_BYTES)
+        try:
+            return read_file(path / HEADER_FILE, _MAX_HEADER_BYTES)
+        except (FileNotFoundError, NotADirectoryError) as cause:
+            raise RecordingError(
+                f"{path} is not a recording: it has no {HEADER_FILE}", _CHOOSE
+            ) from cause
 
 
 def _parse_header(path: Path, content: bytes) -> Header:
@@ -157,14 +148,16 @@ def _read_parts(path: Path, header_sha256: str, node: str) -> list[Part]:
     """The committed parts: every line but a torn last one, which a killed writer leaves."""
     parts: list[Part] = []
     with _reading(path):
-        if not path.is_file():
+        if not path.exists():
             raise RecordingError(f"{path} is missing", _RESTORE)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if file.readline(_MAX_LINE_BYTES) != parts_title(header_sha256) + b"\n":
                 raise RecordingError(f"{path} does not belong to its {HEADER_FILE}", _RESTORE)
             while line := file.readline(_MAX_LINE_BYTES):
                 if not line.endswith(b"\n") and _is_torn(line) and not file.read(1):
                     break
+                if len(parts) == MAX_PARTS:
+                    raise RecordingError(f"{path} has more than {MAX_PARTS:,} parts", _SPLIT)
                 try:
                     parts.append(Part.from_line(line.removesuffix(b"\n"), len(parts), node))
                 except FormatError as cause:
@@ -186,7 +179,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as cause:
-        reason = os.strerror(cause.errno) if cause.errno else str(cause)
         raise RecordingError(
-            f"{path} cannot be read: {reason}", "Read it as a user who may, from a sound disk"
+            f"{path} cannot be read: {cause.strerror}",
+            "Read it as a user who may, from a sound disk",
         ) from cause

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baseline.parquet import as_array
-from baseline.recordings.format import LEDGER_COLUMNS, MAX_ENTRIES, SCHEMAS, is_unicode
+from baseline.recordings.format import LEDGER_COLUMNS, MAX_ENTRIES, MAX_NAMED, SCHEMAS, is_unicode
 from baseline.window import (
     MAX_LINEAGE,
     Connection,
@@ -43,7 +43,7 @@ def check(window: Window) -> None:
         ValueError: a count is not positive, a number is out of its range, n-grams do not ascend or
             are in arrays of another type, a lineage is empty or too long, a direction is neither
             ``in`` nor ``out``, a text is too long or not Unicode, or there are more than
-            ``MAX_ENTRIES`` entries.
+            ``MAX_ENTRIES`` entries or ``MAX_NAMED`` executions and connections.
     """
     _check_texts(window.workload, window.replica)
     _check_numbers("time", (window.start, window.end), -_MAX_COUNT, _MAX_COUNT)
@@ -63,7 +63,10 @@ def check(window: Window) -> None:
         _check_texts(connection.protocol, connection.peer)
         _check_numbers("port", (connection.port,), 0, _MAX_PORT)
         _check_numbers("count of connections", (count,), 1, _MAX_COUNT)
-    if len(window.ngrams) + len(window.executions) + len(window.connections) > MAX_ENTRIES:
+    named = len(window.executions) + len(window.connections)
+    if named > MAX_NAMED:
+        raise ValueError(f"more than {MAX_NAMED} executions and connections")
+    if len(window.ngrams) + named > MAX_ENTRIES:
         raise ValueError(f"more than {MAX_ENTRIES} entries")
 
 
@@ -247,6 +250,8 @@ def _mapping(entries: list[tuple[Item, int]]) -> dict[Item, int]:
 
 def _executions(table: pa.Table) -> list[tuple[Execution, int]]:
     lineages = table["lineage"].combine_chunks()
+    if len(lineages.values) > MAX_LINEAGE * len(lineages):
+        raise ValueError("lineages that are too long")
     starts = lineages.offsets.to_pylist()
     images = list(map(Image, *(c.to_pylist() for c in lineages.values.flatten())))
     return [

@@ -19,6 +19,7 @@ from baseline.recordings.format import (
     FORMAT_VERSION,
     HEADER_FILE,
     MAX_ENTRIES,
+    MAX_NAMED,
     PARTS_FILE,
     Header,
     Part,
@@ -56,8 +57,10 @@ class RecordingWriter:
         architecture: architecture whose system-call numbers the n-grams have.
         force: replace a recording that exists.
         append: continue a recording that exists, as far as it was committed.
-        before_commit: called with the number of a part when its files are on disk, just before its
-            line commits it; and again where that line could not be written.
+        parts: continue it after so many parts and take back those that follow: their windows will
+            come again.  ``None`` keeps all.
+        by_itself: flush as soon as it is due; otherwise it is done by :meth:`commit`, so that
+            windows which belong together are in the recording together.
         flush_rows: rows after which a part is written.
         flush_seconds: time after which a part is written, at the next window.
         most_rows: rows that may wait as they are.
@@ -82,7 +85,8 @@ class RecordingWriter:
         architecture: str = ARCHITECTURE,
         force: bool = False,
         append: bool = False,
-        before_commit: Callable[[int], None] | None = None,
+        parts: int | None = None,
+        by_itself: bool = True,
         flush_rows: int = 250_000,
         flush_seconds: float = 10.0,
         most_rows: int = 1_000_000,
@@ -98,7 +102,7 @@ class RecordingWriter:
         self._flush_rows = min(flush_rows, MAX_ENTRIES)
         self._flush_seconds = flush_seconds
         self._most_rows = most_rows
-        self._before_commit = before_commit
+        self._by_itself = by_itself
         self._pending: list[Window] = []
         self._pending_rows = 0
         self._flush_at = math.inf
@@ -107,7 +111,7 @@ class RecordingWriter:
         self._windows_committed = 0
         self._parts_committed = 0
         if append and (path / HEADER_FILE).is_file():
-            self._parts = self._continue()
+            self._parts = self._continue(parts)
         else:
             self._parts = _create(path, self.header, force=force)
 
@@ -128,13 +132,29 @@ class RecordingWriter:
             self._flush_at = time.monotonic() + self._flush_seconds
         self._pending.append(window)
         self._pending_rows += _rows(window)
-        is_much = self._pending_rows >= self._flush_rows and not self.is_behind
         try:
-            if is_much or time.monotonic() >= self._flush_at:
-                self.flush()
+            if self._by_itself:
+                self.commit()
         finally:
             if self._pending_rows > self._add_up_above:
                 self._add_up()
+
+    def commit(self, *, at_once: bool = False) -> bool:
+        """Flush if it is due.
+
+        Args:
+            at_once: also if it is not, but for a disk that was full a moment ago.
+
+        Returns:
+            Whether all that was taken is in the recording.
+
+        Raises:
+            OutputError: see :meth:`flush`.
+        """
+        is_much = (at_once or self._pending_rows >= self._flush_rows) and not self.is_behind
+        if self._pending and (is_much or time.monotonic() >= self._flush_at):
+            self.flush()
+        return not self._pending
 
     def flush(self) -> None:
         """Write and commit the windows that wait.
@@ -205,7 +225,7 @@ class RecordingWriter:
             self._pending = [
                 window
                 for name, windows in groups.items()
-                for window in ([sums[name]] if _rows(sums[name]) <= MAX_ENTRIES else windows)
+                for window in ([sums[name]] if _fits(sums[name]) else windows)
             ]
             self._pending_rows = sum(map(_rows, self._pending))
             if self._pending_rows <= self._most_rows:
@@ -213,14 +233,19 @@ class RecordingWriter:
         # Where all are distinct, adding up again at once would take time and win nothing.
         self._add_up_above = max(self._most_rows, 2 * self._pending_rows)
 
-    def _continue(self) -> PartsFile:
-        """Take up a recording where it was left."""
+    def _continue(self, kept: int | None) -> PartsFile:
+        """Take up a recording where it was left, or so many parts from its beginning."""
         parts = PartsFile(self.path)
         try:
             before = Recording(self.path)
             _require_same(self.path, before.header, self.header)
             parts.repair(before.part_count)
-            self._remove_uncommitted(before.part_count)
+            last = before.part_count
+            if kept is not None and kept < last:
+                parts.cut(kept)
+                before = Recording(self.path)
+            for number in range(before.part_count, last + 1):
+                self._remove_uncommitted(number)
         except BaseException:
             parts.close()
             raise
@@ -230,7 +255,7 @@ class RecordingWriter:
         return parts
 
     def _remove_uncommitted(self, number: int) -> None:
-        """Remove the files of a part whose writer was killed before its line: tools see them."""
+        """Remove the files of a part that has no line (any more): tools see them."""
         try:
             for name in (f"part-{number:05d}.parquet", ".part-*.parquet.tmp"):
                 for file in self.path.glob(f"*/date=*/node=*/{name}"):
@@ -255,8 +280,6 @@ class RecordingWriter:
                 write_table(table, temporary, metadata)
                 size, checksum = temporary.stat().st_size, durable.sha256(temporary)
             files[name] = PartFile(relative, table.num_rows, size, checksum)
-        if self._before_commit:
-            self._before_commit(number)
         self._parts.append(Part(number, files).to_line())
         self._windows_committed += len(windows)
         self._parts_committed += 1
@@ -264,6 +287,12 @@ class RecordingWriter:
 
 def _rows(window: Window) -> int:
     return 1 + len(window.ngrams) + len(window.executions) + len(window.connections)
+
+
+def _fits(window: Window) -> bool:
+    """Whether a recording can hold it."""
+    named = len(window.executions) + len(window.connections)
+    return len(window.ngrams) + named <= MAX_ENTRIES and named <= MAX_NAMED
 
 
 def _require_same(path: Path, old: Header, new: Header) -> None:

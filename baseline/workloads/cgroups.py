@@ -17,6 +17,8 @@ from baseline.errors import KernelError, UsageError
 MOUNTS = Path("/proc/mounts")
 NAME_LENGTH = 128
 
+_NAME_MAX = 255  # of Linux
+
 _NAME = re.compile(r"[A-Za-z0-9][\w.@:-]*(/[\w.@:-]+)*", re.ASCII)
 _WILDCARD = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"\[!?.[^]]*\]")
@@ -33,11 +35,13 @@ def cgroup2_mount(mounts: Path = MOUNTS) -> Path:
     Raises:
         KernelError: there is none.
     """
-    for line in mounts.read_text(errors="surrogateescape").splitlines():
-        _, folder, kind, *_ = line.split(" ")
-        if kind == "cgroup2":
+    # Bytes, because names may hold what text takes for the end of a line.
+    for line in mounts.read_bytes().split(b"\n"):
+        fields = line.split(b" ")
+        if len(fields) > 2 and fields[2] == b"cgroup2":
             # Blanks and backslashes are written as three octal digits.
-            return Path(re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), folder))
+            folder = re.sub(rb"\\([0-3][0-7]{2})", lambda m: bytes([int(m[1], 8)]), fields[1])
+            return Path(os.fsdecode(folder))
     raise KernelError(
         "cgroup2 is not mounted",
         "Mount it: mount -t cgroup2 none /sys/fs/cgroup/unified (create that folder first)",
@@ -161,6 +165,8 @@ def _parts(path: str, text: str, mount: Path) -> tuple[str, ...]:
             )
         if "[" in _BRACKETS.sub("", part):
             raise UsageError(f"--cgroup {text!r} has a [ without its ]", "Close the bracket")
+        if not _WILDCARD.search(part) and len(part.encode(errors="replace")) > _NAME_MAX:
+            raise UsageError(f"--cgroup {text!r:.99} has a name that is too long", way_out)
         if "\0" in part or "\n" in part:
             raise UsageError(f"--cgroup {text!r} has a character no cgroup has", way_out)
     return parts

@@ -25,6 +25,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from baseline.container import Container, container_id
+from baseline.reading import read_file
+
+_MAX_FILE_BYTES = 1 << 26
+_MAX_NAME = 1024
+"""Characters of a name; Kubernetes allows 253 for each of its three."""
 
 _UNIT = re.compile(r"\.(service|scope|socket|mount|swap)$")
 _INSTANCE = re.compile(r"^(?P<template>[^@]+@)[^@]+(?P<kind>\.service)$")
@@ -126,15 +131,15 @@ def _container_name(identity: str, root: Path) -> str:
 def _annotations(document: object) -> dict[str, str]:
     """Annotations of an OCI ``config.json`` or of runc's ``state.json``."""
     labels = _list(_mapping(_mapping(document).get("config")).get("labels"))
-    pairs = (str(label).partition("=") for label in labels)
+    pairs = (label.partition("=") for label in labels if isinstance(label, str))
     annotations: dict[str, object] = {key: value for key, _, value in pairs}
     annotations |= _mapping(_mapping(document).get("annotations"))
-    return {key: value for key, value in annotations.items() if isinstance(value, str)}
+    return {key: name for key, value in annotations.items() if (name := _name(value))}
 
 
 def _docker_name(identity: str, root: Path) -> str:
     document = _read_json(root / _DOCKER_FILE.format(id=identity))
-    return str(_mapping(document).get("Name", "")).removeprefix("/")
+    return _name(_mapping(document).get("Name")).removeprefix("/")
 
 
 def _storage_name(identity: str, root: Path) -> str:
@@ -143,7 +148,7 @@ def _storage_name(identity: str, root: Path) -> str:
             for container in map(_mapping, _list(_read_json(file))):
                 names = _list(container.get("names"))
                 if container.get("id") == identity and names:
-                    return str(names[0])
+                    return _name(names[0])
     return ""
 
 
@@ -154,7 +159,7 @@ def _read_json(file: Path) -> object:
     workload from being watched.
     """
     try:
-        return json.loads(file.read_bytes())
+        return json.loads(read_file(file, _MAX_FILE_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -165,6 +170,11 @@ def _mapping(value: object) -> dict[str, object]:
 
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
+
+
+def _name(value: object) -> str:
+    """The value if it is a name, else nothing: who starts a container may choose it."""
+    return value if isinstance(value, str) and len(value) <= _MAX_NAME else ""
 
 
 def _printable(name: str) -> str:

@@ -155,13 +155,13 @@ def test_system_calls_of_a_program_that_was_told_of_wait_for_the_window(
     other = Process(99, 99, "other", ())
     assert detector.observe(sighting(0.1, SHELL_STARTED, SH))
     for n in range(10, 20):
-        assert detector.observe(sighting(0.2, n, SH)) is None
-    alert = detector.observe(sighting(0.3, 20, other))
+        assert detector.observe(sighting(0.15, n, SH)) is None
+    alert = detector.observe(sighting(0.16, 20, other))
     assert evidence_of(alert) == list(range(10, 15))
     assert alert is not None
     assert alert.unseen == set(range(10, 21))
-    assert [detector.observe(sighting(1.4, n, SH)) for n in (30, 31)] == [None] * 2
-    assert detector.observe(sighting(1.5, 32, SH))
+    assert [detector.observe(sighting(0.3, n, SH)) for n in (30, 31)] == [None] * 2
+    assert detector.observe(sighting(0.4, 32, SH))
 
 
 def test_first_sights_add_up_within_a_window_and_a_replica_alone(detector: Detector) -> None:

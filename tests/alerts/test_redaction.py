@@ -112,7 +112,8 @@ def test_the_programs_own_name_is_not_all_that_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "nest", ["'\"" * 2000, "\"'" * 2000, "a=" * 2000, "\\" * 4001, "://:" * 999]
+    "nest",
+    ["'\"" * 2000, "\"'" * 2000, "a=" * 2000, "\\" * 4001, '"' + "\\" * 4001 + '"x', "://:" * 999],
 )
 def test_no_argument_takes_it_down(nest: str) -> None:
     redact(nest)

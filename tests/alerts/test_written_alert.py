@@ -1,9 +1,11 @@
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import changed_document, fuzzed, refusal_of
+from hypothesis import given
 from hypothesis import strategies as st
 
 from baseline.alerts.alert import Alert, RaisedBy
@@ -137,34 +139,18 @@ def test_items_that_are_none_are_refused(alerts: list[Alert], signal: Signal, it
         list(read_alerts([json.dumps(document).encode()], "alerts"))
 
 
-json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-
-
-@settings(max_examples=300, deadline=None)
+@fuzzed(300)
 @given(data=st.data())
 def test_any_line_is_an_alert_or_refused(alerts: list[Alert], data: st.DataObject) -> None:
-    document = json.loads(next(lines(alerts)))
-    place: object = document
-    for _ in range(data.draw(st.integers(1, 5))):
-        if not isinstance(place, dict | list) or not place:
-            break
-        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
-        key = data.draw(st.sampled_from(keys))
-        if data.draw(st.booleans()):
-            place[key] = data.draw(json_values)
-            break
-        place = place[key]
-    try:
-        (alert,) = read_alerts([json.dumps(document).encode()], "alerts")
-    except AlertsError:
-        return
-    assert isinstance(alert.test, RaisedBy)
+    line = data.draw(changed_document(json.loads(next(lines(alerts)))))
+
+    def use() -> None:
+        for alert in read_alerts(line.splitlines(), "alerts"):
+            assert isinstance(alert.test, RaisedBy)
+            assert alert.unlisted >= 0
+            json.dumps(asdict(alert), allow_nan=False).encode()
+
+    refusal_of(use, AlertsError)
 
 
 @given(st.binary(max_size=50).filter(bytes.strip))

@@ -268,3 +268,9 @@ def test_what_cannot_be_accepted(
         assert message in done.stderr
         assert "Traceback" not in done.stderr
         assert done.stderr.startswith(("Error: ", "Usage: "))
+
+
+def test_a_line_without_an_end_is_no_alert(models: Path) -> None:
+    done = run("accept", "0f80b44fc7e3", "--model", models, "--alerts", "/dev/zero", "--preview")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Line 1 of /dev/zero is no alert")

@@ -2,13 +2,20 @@
 
 import json
 import os
+import pty
+import re
 import stat
 import subprocess
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import write_recording
 from full_disk import small_disk
 from running import BASELINE, ENVIRONMENT, run
+
+from baseline.recordings import Recording
 
 WATCHED = (
     "Watched 30 windows: 1 alert in 1 incident (19 anomalous windows of nothing but what was "
@@ -80,8 +87,7 @@ def test_a_reader_that_leaves_does_not_end_a_watch(watch: list[object], tmp_path
     assert lines_of(talk) == [
         "Nobody reads standard output any more: its alerts are only counted from now on.",
         WATCHED,
-        "Error: Not delivered: 1 alert to standard output. Mend what is said above, and add "
-        "--alerts FILE for a second place to look.",
+        "Error: Not delivered: 1 alert to standard output. Mend what is said above.",
     ]
     assert process.returncode == 1
     assert len(ids(tmp_path / "alerts.jsonl")) == 1
@@ -96,16 +102,19 @@ def test_an_anomaly_is_one_also_where_nobody_reads_it(watch: list[object]) -> No
     assert process.returncode == 3
 
 
-def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_path: Path) -> None:
+def stuck_pipe() -> tuple[int, int]:
+    """Both ends of a pipe that is full; the reader's first."""
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
-    filled = 0
-    try:
+    with suppress(BlockingIOError):
         while True:
-            filled += os.write(theirs, bytes(4096))
-    except BlockingIOError:
-        pass
+            os.write(theirs, b"x" * 4096)
     os.set_blocking(theirs, True)
+    return ours, theirs
+
+
+def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_path: Path) -> None:
+    ours, theirs = stuck_pipe()
     process = start(watch, "--alerts", tmp_path / "alerts.jsonl", stdout=theirs)
     os.close(theirs)
     _, talk = process.communicate()  # while its stdout is stuck
@@ -114,7 +123,26 @@ def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_
     assert process.returncode == 1
     assert len(ids(tmp_path / "alerts.jsonl")) == 1
     with os.fdopen(ours, "rb") as reader:
-        assert reader.read() == bytes(filled)
+        assert set(reader.read()) == set(b"x")
+
+
+def test_talk_that_nobody_reads_does_not_hold_up_a_watch(
+    watch: list[object], tmp_path: Path
+) -> None:
+    ours, theirs = stuck_pipe()
+    process = subprocess.Popen(
+        [*map(str, watch), "--alerts", str(tmp_path / "alerts.jsonl"), "--budget", "1/year"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=ENVIRONMENT,
+    )
+    os.close(theirs)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert b"nginx started /usr/bin/dash" in out
+    assert len(ids(tmp_path / "alerts.jsonl")) == 1
+    with os.fdopen(ours, "rb") as reader:
+        assert set(reader.read()) == set(b"x")
 
 
 def test_a_full_disk_under_stdout_is_an_error(watch: list[object]) -> None:
@@ -128,7 +156,7 @@ def test_a_full_disk_under_stdout_is_an_error(watch: list[object]) -> None:
         "is tried again.",
         WATCHED,
         "Error: Not delivered: 1 alert to standard output. Mend what is said above, and add "
-        "--alerts FILE for a second place to look.",
+        "--alerts FILE for a second copy.",
     ]
 
 
@@ -176,6 +204,37 @@ def test_a_closed_stderr_does_not_end_a_watch(watch: list[object], tmp_path: Pat
     os.close(theirs)
     assert done.returncode == 1
     assert len(ids(tmp_path / "alerts.jsonl")) == 1
+
+
+def test_an_alert_is_whole_on_a_terminal_with_a_progress_bar(watch: list[object]) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*map(str, watch), "--pace", "20"], stdout=theirs, stderr=theirs, env=ENVIRONMENT
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the other end is closed
+        while chunk := os.read(ours, 1 << 16):
+            shown += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    lines = [line.rstrip() for line in text.replace("\r", "\n").splitlines()]
+    first = next(n for n, line in enumerate(lines) if line.startswith("web  2026-"))
+    alert = [line for line in lines[first:] if line]
+    assert any("Watching" in line for line in lines[:first])
+    assert alert[3].startswith("  evidence  ")
+    assert alert[4].startswith("  replica   demo/web")
+    assert alert[5].startswith("  surprise  count  of what")
+
+
+def test_an_alert_names_the_container(watch: list[object], intruded: Path, tmp_path: Path) -> None:
+    cgroup = f"system.slice/docker-{'3f0d' * 16}.scope"
+    content = [replace(window, replica=cgroup) for window in Recording(intruded).windows()]
+    recording = write_recording(tmp_path / "recording", content)
+    out, _ = start([str(recording) if part == intruded else part for part in watch]).communicate()
+    assert "  container  3f0d3f0d3f0d\n" in out
+    assert f"  replica    {cgroup[:60]}" in out
 
 
 def test_the_help_says_what_becomes_of_alerts() -> None:

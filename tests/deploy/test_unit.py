@@ -136,6 +136,7 @@ def group() -> Iterator[Path]:
     folder = cgroup2_mount() / f"baseline-unit-test-{os.getpid()}"
     (folder / "first").mkdir(parents=True)
     yield folder
+    (folder / "cgroup.kill").write_text("1")  # what a test that failed has left
     for below in folder.iterdir():
         if below.is_dir():
             while "populated 1" in (below / "cgroup.events").read_text():
@@ -229,7 +230,7 @@ def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, talk = process.communicate()
     assert process.returncode == 0, talk
-    assert talk.endswith("; nothing lost.\n")
+    assert "; nothing lost.\n" in talk
     assert not pinned_versions()
     assert PIN_ROOT.exists(), "root made it for the service"
 
@@ -237,7 +238,7 @@ def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
 @pytest.mark.kernel
 def test_a_killed_service_leaves_no_gap(start: Start, group: Path) -> None:
     killed, _ = watching(start, group)
-    while not (RUN_DIRECTORY / "position.npz").exists():
+    while not any((RUN_DIRECTORY / "positions").glob("*.npz")):
         assert killed.poll() is None
     killed.kill()
     killed.wait()

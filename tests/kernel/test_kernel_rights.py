@@ -106,7 +106,8 @@ def test_the_doctor_names_the_missing_one(capability: Capability, user: int) -> 
 def load_directly(user: int, capabilities: list[Capability]) -> subprocess.CompletedProcess[str]:
     """Let the loader try, which asks nobody but the kernel."""
     pin = str(PIN_ROOT / fingerprint(Settings()))
-    request = {"settings": {}, "pin": pin, "cgroup_mount": str(cgroup2_mount())}
+    mount = str(cgroup2_mount())
+    request = {"settings": {}, "pin": pin, "cgroup_mount": mount, "alone": True}
     command = [loader_python(), "-B", "-m", "baseline.kernel.bcc_loader"]
     return subprocess.run(
         restricted(command, user, capabilities),
@@ -217,7 +218,7 @@ def test_a_watch_has_no_rights_and_goes_on(
     _, talk = process.communicate()
     assert process.returncode == 0
     assert f"Counting {late.path} as nginx\n" in talk
-    assert talk.endswith("; nothing lost.\n")
+    assert "; nothing lost.\n" in talk
     assert not pinned_versions()
 
 

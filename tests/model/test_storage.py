@@ -318,7 +318,7 @@ def test_a_manifest_that_cannot_be(folder: Path, evil: str) -> None:
 )
 def test_a_manifest_that_is_none(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
-    with pytest.raises(ModelError, match=r"manifest\.json is"):
+    with pytest.raises(ModelError, match=r"manifest\.json (is|cannot be read: File too large)"):
         load_model(folder)
 
 

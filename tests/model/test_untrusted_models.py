@@ -1,7 +1,10 @@
 """Whatever bytes a model consists of: it is refused with one sentence, or it can be used."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,15 +16,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from fuzzing import DEPTHS, changed_bytes, changed_json, fuzzed, json_values, nested
+from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_service import ARCHITECTURE, intruded, serving
 
 import baseline.model.hierarchy
+import baseline.model.storage
 import baseline.parquet
 from baseline.errors import ModelError
 from baseline.model.inspection import describe
-from baseline.model.storage import MANIFEST, load_model, save_model
+from baseline.model.storage import MANIFEST, load_model, load_models, save_model
 from baseline.model.workload_model import SIGNAL_MODELS, WorkloadModel
 from baseline.parquet import write_table
 
@@ -59,8 +64,13 @@ def edit_manifest(path: Path, *keys: str, value: object) -> None:
     for key in keys[:-1]:
         place = place[key]
     place[keys[-1]] = value
-    if keys != ("sha256",):
-        del manifest["sha256"]
+    write_manifest(path, manifest)
+
+
+def write_manifest(path: Path, manifest: Any) -> None:
+    """Put another manifest in its place, with the checksum that fits."""
+    if isinstance(manifest, dict):
+        manifest.pop("sha256", None)
         said = json.dumps(manifest, sort_keys=True)
         manifest["sha256"] = sha256(said.encode()).hexdigest()
     (path / MANIFEST).write_text(json.dumps(manifest))
@@ -104,7 +114,7 @@ def use_or_refuse(path: Path) -> WorkloadModel | None:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@fuzzed(40)
 def test_a_flipped_bit_is_refused_or_means_nothing(sound: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([MANIFEST] * 3 + [f"{table}.parquet" for table in TABLES]))
     content = bytearray((sound / name).read_bytes())
@@ -117,40 +127,49 @@ def test_a_flipped_bit_is_refused_or_means_nothing(sound: Path, data: st.DataObj
         assert (model.threshold, model.shift_threshold) == (MODEL.threshold, MODEL.shift_threshold)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(2**64),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(st.data(), json_values)
-@settings(max_examples=40, deadline=None)
-def test_any_manifest_is_refused_or_usable(sound: Path, data: st.DataObject, value: object) -> None:
-    place: Any = json.loads((sound / MANIFEST).read_text())
-    keys: list[str] = []
-    while isinstance(place, dict) and (not keys or data.draw(st.booleans())):
-        keys.append(data.draw(st.sampled_from(sorted(place))))
-        place = place[keys[-1]]
+@given(st.data())
+@fuzzed(100)
+def test_any_manifest_is_refused_or_usable(sound: Path, data: st.DataObject) -> None:
+    manifest = data.draw(changed_json(json.loads((sound / MANIFEST).read_text())))
     with copy_of(sound) as path:
-        edit_manifest(path, *keys, value=value)
+        write_manifest(path, manifest)
+        use_or_refuse(path)
+
+
+@pytest.mark.parametrize("field", ["format", "version", "workload", "files", "sha256", "other"])
+def test_a_manifest_of_any_depth_is_refused(saved: Path, field: str) -> None:
+    manifest = json.dumps(json.loads((saved / MANIFEST).read_text()) | {field: "here"})
+    for depth in DEPTHS:
+        (saved / MANIFEST).write_text(manifest.replace('"here"', nested(depth)))
+        assert refusal(saved)
+
+
+def test_another_version_is_told_in_a_few_characters(saved: Path) -> None:
+    edit_manifest(saved, "version", value="9" * 10**6)
+    assert len(refusal(saved)) < len(str(saved)) + 99
+
+
+@given(st.data())
+@fuzzed(40)
+def test_any_bytes_of_a_manifest_are_refused_or_usable(sound: Path, data: st.DataObject) -> None:
+    content = (sound / MANIFEST).read_bytes()
+    with copy_of(sound) as path:
+        (path / MANIFEST).write_bytes(data.draw(changed_bytes(content) | st.binary(max_size=99)))
         use_or_refuse(path)
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@fuzzed(40)
 def test_any_parquet_is_refused_or_usable(sound: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(TABLES)) + ".parquet"
-    content = bytearray((sound / name).read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = data.draw(changed_bytes((sound / name).read_bytes()) | st.binary(max_size=99))
     with copy_of(sound) as path:
-        replace_file(path, name, bytes(content))
+        replace_file(path, name, content)
         use_or_refuse(path)
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@fuzzed(40)
 def test_any_cell_is_refused_or_usable(sound: Path, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(TABLES))
     written = pq.read_table(sound / f"{table}.parquet")
@@ -286,3 +305,99 @@ def test_more_items_than_fit_in_memory_are_refused(
 ) -> None:
     monkeypatch.setattr(baseline.model.hierarchy, "MAX_ITEMS", 1)
     assert refusal(saved) == f"{saved} contradicts itself (more than 1 items)"
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "ngrams.parquet"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_neither_waited_for_nor_read(
+    saved: Path, name: str, make: Callable[[Path], object]
+) -> None:
+    (saved / name).unlink()
+    make(saved / name)
+    assert refusal(saved) == f"{saved / name} cannot be read: Not a regular file"
+
+
+def test_links_are_followed_and_what_they_lead_to_is_checked(saved: Path, tmp_path: Path) -> None:
+    for file in sorted(saved.iterdir()):
+        file.symlink_to(file.rename(tmp_path / file.name))
+    assert load_model(saved).workload == MODEL.workload
+    (tmp_path / "other").write_text("root:x:0:0::/root:/bin/sh\n")
+    (saved / "ngrams.parquet").unlink()
+    (saved / "ngrams.parquet").symlink_to(tmp_path / "other")
+    assert refusal(saved) == f"{saved}/ngrams.parquet is not what was written: its checksum differs"
+
+
+def test_a_link_to_itself_is_refused(saved: Path) -> None:
+    (saved / MANIFEST).unlink()
+    (saved / MANIFEST).symlink_to(MANIFEST)
+    assert MANIFEST in refusal(saved) or "There is no model" in refusal(saved)
+
+
+@pytest.mark.parametrize("name", ["../web/ngrams.parquet", "/etc/passwd", "ngrams.parquet/"])
+def test_names_in_the_manifest_lead_nowhere(saved: Path, name: str) -> None:
+    manifest = json.loads((saved / MANIFEST).read_text())
+    manifest["files"][name] = manifest["files"].pop("ngrams.parquet")
+    write_manifest(saved, manifest)
+    assert refusal(saved) == f"{saved}/ngrams.parquet is not what was written: its checksum differs"
+
+
+FORBIDDEN = ("compile", "exec", "import", "marshal.loads", "os.exec", "os.fork", "os.posix_spawn")
+FORBIDDEN += ("os.system", "pickle.find_class", "socket.connect", "subprocess.Popen")
+
+WATCHER = f"""
+import sys
+from pathlib import Path
+from baseline.errors import ModelError
+from baseline.model.storage import load_model
+load_model(Path(sys.argv[1]))  # all that has to be imported is
+
+def forbid(event, arguments):
+    if event in {FORBIDDEN!r} or (event == "open" and "w" in str(arguments[1])):
+        print(event, arguments, flush=True)
+
+sys.addaudithook(forbid)
+for path in sys.argv[1:]:
+    try:
+        load_model(Path(path))
+    except ModelError as error:
+        print(error)
+"""
+
+
+def events_of_loading(*paths: Path) -> list[str]:
+    """What a fresh process prints: what loading did but read, and what was refused."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHER, *paths], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+def test_loading_a_model_executes_nothing(saved: Path) -> None:
+    assert events_of_loading(saved) == []
+
+
+def test_a_type_that_unpickles_is_refused_unread(saved: Path, tmp_path: Path) -> None:
+    """pyarrow before 14.0.1 unpickled what a file named as the type of a column: CVE-2023-47248."""
+    evil = shutil.copytree(saved, tmp_path / "evil")
+    proof = tmp_path / "proof"
+    metadata = {
+        "ARROW:extension:name": "arrow.py_extension_type",
+        "ARROW:extension:metadata": f"cposix\nsystem\n(S'touch {proof}'\ntR.",
+    }
+    written = pq.read_table(evil / "spans.parquet")
+    fields = [field.with_metadata(metadata) for field in written.schema]
+    pq.write_table(written.cast(pa.schema(fields)), evil / "spans.parquet")
+    replace_file(evil, "spans.parquet", (evil / "spans.parquet").read_bytes())
+    for line in events_of_loading(saved, evil):
+        assert line.startswith(f"{evil}/spans.parquet")
+    assert not proof.exists()
+
+
+def test_more_models_than_a_folder_may_hold_are_refused(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (saved.parent / "api").mkdir()
+    (saved.parent / "api" / MANIFEST).touch()
+    monkeypatch.setattr(baseline.model.storage, "MAX_MODELS", 1)
+    with pytest.raises(ModelError, match="holds more than 1 models"):
+        load_models(saved.parent)

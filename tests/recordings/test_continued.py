@@ -9,7 +9,6 @@ from strategies import numbered_window
 
 from baseline.errors import OutputError, RecordingError, UsageError
 from baseline.recordings import Recording, RecordingWriter
-from baseline.recordings.format import SCHEMAS
 
 
 def write(path: Path, *numbers: int, **options: object) -> None:
@@ -42,46 +41,39 @@ def test_what_is_not_there_is_begun_and_what_is_there_is_continued(tmp_path: Pat
 
 
 def test_parts_are_counted_over_all_writers(tmp_path: Path) -> None:
-    calls: list[tuple[int, int, int]] = []
-
-    def writing(path: Path) -> RecordingWriter:
-        def before_commit(number: int) -> None:
-            # Its files are there, and it is not committed yet.
-            files = list(path.rglob(f"part-{number:05d}.parquet"))
-            calls.append((number, Recording(path).part_count, len(files)))
-
-        return RecordingWriter(
-            path, interval=1, append=True, before_commit=before_commit, flush_seconds=0
-        )
-
-    with writing(tmp_path / "r") as writer:
-        assert writer.parts_committed == 0
-        writer.write(numbered_window(0))
-        assert writer.parts_committed == 1
-        writer.write(numbered_window(1))
-    with writing(tmp_path / "r") as writer:
-        assert writer.parts_committed == 2
-        writer.write(numbered_window(2))
-        assert writer.parts_committed == 3
-    assert calls == [(number, number, len(SCHEMAS)) for number in range(3)]
+    for first in (0, 2):
+        with RecordingWriter(tmp_path / "r", interval=1, append=True, flush_seconds=0) as writer:
+            for number in (first, first + 1):
+                assert writer.parts_committed == number
+                writer.write(numbered_window(number))
+        assert writer.parts_committed == first + 2
 
 
-def test_what_is_told_before_a_commit_may_prevent_it(tmp_path: Path) -> None:
-    broken = True
+def test_parts_that_come_again_are_taken_back(tmp_path: Path) -> None:
+    for number in range(5):
+        write(tmp_path / "r", number)
+    write(tmp_path / "r", 7, parts=2)
+    assert windows(tmp_path / "r") == expected(0, 1, 7)
+    assert {name for name in part_files(tmp_path / "r") if name > "part-00003"} == set()
+    write(tmp_path / "r", 8, parts=100)  # no more than there are
+    assert windows(tmp_path / "r") == expected(0, 1, 7, 8)
 
-    def before_commit(_: int) -> None:
-        if broken:
-            raise RuntimeError("not now")
 
+def test_windows_that_belong_together_are_committed_together(tmp_path: Path) -> None:
     with RecordingWriter(
-        tmp_path / "r", interval=1, before_commit=before_commit, flush_seconds=0
+        tmp_path / "r", interval=1, flush_seconds=0, flush_rows=1, by_itself=False
     ) as writer:
-        with pytest.raises(RuntimeError, match="not now"):
-            writer.write(numbered_window(0))
-        assert Recording(tmp_path / "r").window_count == writer.parts_committed == 0
-        broken = False
+        assert writer.commit(), "nothing waits"
+        writer.write(numbered_window(0))
         writer.write(numbered_window(1))
-    assert windows(tmp_path / "r") == expected(0, 1)
+        assert Recording(tmp_path / "r").window_count == 0
+        assert writer.commit()
+        assert Recording(tmp_path / "r").window_count == 2
+    with RecordingWriter(tmp_path / "s", interval=1, by_itself=False) as writer:
+        writer.write(numbered_window(0))
+        assert not writer.commit(), "it is not due"
+        assert writer.commit(at_once=True)
+        assert Recording(tmp_path / "s").window_count == 1
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100])

@@ -3,7 +3,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -13,10 +12,8 @@ from hypothesis import strategies as st
 from strategies import numbered_window, windows
 
 from baseline.errors import RecordingError
-from baseline.parquet import write_table
 from baseline.recordings import Recording, RecordingWriter
-from baseline.recordings.format import HEADER_FILE, PARTS_FILE, SCHEMAS, parts_title
-from baseline.recordings.tables import check, to_tables
+from baseline.recordings.format import HEADER_FILE, PARTS_FILE, SCHEMAS
 from baseline.window import Window
 
 WINDOWS = [numbered_window(i, workload) for i in range(98, 102) for workload in ("web", "db")]
@@ -173,24 +170,23 @@ def test_a_missing_list_of_parts_is_named(recording: Path) -> None:
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(recording: Path) -> None:
-    path = a_table(recording, "ngrams")
-    path.unlink()
-    os.mkfifo(path)
-    assert refusal(recording) == f"{path} is missing"
+    for path in (a_table(recording, "ngrams"), recording / PARTS_FILE, recording / HEADER_FILE):
+        path.unlink()
+        os.mkfifo(path)
+        assert refusal(recording) == f"{path} cannot be read: Not a regular file"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_truncated_file_is_named(recording: Path, name: str) -> None:
     path = a_table(recording, name)
-    size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-1])
-    assert refusal(recording) == f"{path} has {size - 1} bytes instead of {size}"
+    assert refusal(recording) == f"{path} is not what was written: its checksum differs"
 
 
 def test_workloads_are_checked_too(recording: Path) -> None:
     path = a_table(recording, "windows")
     path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(RecordingError, match="was changed after it was written"):
+    with pytest.raises(RecordingError, match="is not what was written"):
         Recording(recording).workloads  # noqa: B018 - it reads
 
 
@@ -235,53 +231,3 @@ def test_a_cut_file_is_refused_or_ends_after_a_part(sound: Path, data: st.DataOb
             assert relative == PARTS_FILE
             assert len(found) in PARTS_END
             assert found == WINDOWS[: len(found)]
-
-
-def forge(recording: Path, relative: str, content: bytes) -> None:
-    """Put other content into a file and make every checksum fit, as a hostile hand would."""
-    (recording / relative).write_bytes(content)
-    title, *lines = (recording / PARTS_FILE).read_bytes().splitlines()
-    for number, line in enumerate(lines):
-        part = json.loads(line)
-        for file in part["files"].values():
-            if file["path"] == relative:
-                file["bytes"], file["sha256"] = len(content), sha256(content).hexdigest()
-        lines[number] = json.dumps(part).encode()
-    title = parts_title(sha256((recording / HEADER_FILE).read_bytes()).hexdigest())
-    (recording / PARTS_FILE).write_bytes(b"".join(line + b"\n" for line in [title, *lines]))
-
-
-@given(st.data())
-@settings(max_examples=300)
-def test_a_forged_file_is_refused_or_read_as_windows(sound: Path, data: st.DataObject) -> None:
-    files = sorted(str(p.relative_to(sound)) for p in sound.rglob("*.parquet"))
-    relative = data.draw(st.sampled_from([HEADER_FILE, *files]))
-    content = bytearray((sound / relative).read_bytes())
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(content) - 1))
-        content[position] = data.draw(st.integers(0, 255))
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "r")
-        shutil.copytree(sound, copy)
-        forge(copy, relative, bytes(content))
-        found = read_or_refusal(copy)
-        if isinstance(found, RecordingError):
-            assert str(copy) in found.problem
-        else:
-            for window in found:
-                check(window)
-
-
-def test_a_forged_table_with_other_rows_than_committed_is_refused(recording: Path) -> None:
-    path = a_table(recording, "windows")
-    write_table(to_tables(WINDOWS, 0)["windows"], path, {})
-    forge(recording, str(path.relative_to(recording)), path.read_bytes())
-    assert refusal(recording) == f"{path} has other rows than were committed"
-
-
-def test_a_forged_window_that_could_not_be_written_is_refused(recording: Path) -> None:
-    path = a_table(recording, "windows")
-    table = to_tables(WINDOWS[:2], 7)["windows"]
-    write_table(table, path, {})
-    forge(recording, str(path.relative_to(recording)), path.read_bytes())
-    assert refusal(recording).startswith(f"{recording} holds in part 0 windows that are not")

@@ -1,69 +1,34 @@
 """The main job on a real OCI container: learn its web server, name a shell opened in it."""
 
 import json
-import secrets
-import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ranges.container import Container
 from requirements import require_tools
 
-from baseline.demo.cgroup import OwnCgroup
-from baseline.workloads.cgroups import cgroup2_mount
+from baseline.demo.services import started
 
 LEARN_SECONDS = 15
-PARENT = "baseline-test-container"
+PARENT = "baseline-test-container/web"
 
 pytestmark = pytest.mark.kernel
 
 
 @contextmanager
-def web_server(bundle: Path, port: int) -> Iterator[str]:
-    """A container with busybox's httpd, in a cgroup below ``PARENT``; yields its id."""
-    identity = secrets.token_hex(32)
-    programs = bundle / "rootfs/bin"
-    programs.mkdir(parents=True)
-    shutil.copy(shutil.which("busybox") or "busybox", programs)
-    (programs / "sh").symlink_to("busybox")
-    (bundle / "rootfs/index.html").write_text("x" * 5000)
-    subprocess.run(["runc", "spec", "--bundle", bundle], check=True)
-    specification = json.loads((bundle / "config.json").read_text())
-    server = ["/bin/busybox", "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", "/"]
-    specification["process"] |= {"terminal": False, "args": server}
-    specification["linux"]["cgroupsPath"] = f"/{PARENT}/{identity}"
-    specification["linux"]["namespaces"] = [
-        n for n in specification["linux"]["namespaces"] if n["type"] != "network"
-    ]
-    (bundle / "config.json").write_text(json.dumps(specification))
-    nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    subprocess.run(["runc", "run", "-d", "--bundle", bundle, identity], check=True, **nothing)
-    try:
-        yield identity
-    finally:
-        subprocess.run(["runc", "delete", "--force", identity], check=True)
-        # runc made its cgroup in the version 1 hierarchies too, where there are any.
-        for folder in Path("/sys/fs/cgroup").glob(f"*/{PARENT}"):
-            if folder != cgroup2_mount() / PARENT:
-                folder.rmdir()
-
-
-@contextmanager
-def clients(port: int) -> Iterator[None]:
+def clients(server: Container) -> Iterator[None]:
     """Requests, one after the other, while the context lasts."""
     stop = threading.Event()
 
     def ask() -> None:
         while not stop.wait(0.01):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html", timeout=5) as page:
-                page.read()
+            server.get("/pages/index.html")
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -76,16 +41,12 @@ def clients(port: int) -> Iterator[None]:
 
 def test_a_container_is_learned_and_a_shell_in_it_named(tmp_path: Path) -> None:
     require_tools("runc", "busybox")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     baseline = [sys.executable, "-m", "baseline"]
-    selector = ["--cgroup", f"web={PARENT}/*"]
+    selector = ["--cgroup", f"web={PARENT}/runc-*"]
     models = tmp_path / "models"
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    with OwnCgroup(f"{PARENT}/unused"), web_server(bundle, port) as identity:
+    with started(Container, f"{PARENT}/1") as server:
         time.sleep(0.5)
-        with clients(port):
+        with clients(server):
             learn = [*baseline, "learn", *selector, "--duration", f"{LEARN_SECONDS}s"]
             subprocess.run([*learn, "--out", models], check=True)
             watch = subprocess.Popen(
@@ -99,8 +60,7 @@ def test_a_container_is_learned_and_a_shell_in_it_named(tmp_path: Path) -> None:
             while "Counting" not in watch.stderr.readline():
                 pass
             time.sleep(3)
-            shell = ["runc", "exec", identity, "/bin/sh", "-c", ":; :"]
-            subprocess.run(shell, check=True, stdin=subprocess.DEVNULL)
+            assert server.enter(["/bin/sh", "-c", ":; :"]).wait() == 0
             time.sleep(2)
             watch.terminate()
             out, talk = watch.communicate()
