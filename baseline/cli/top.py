@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -13,6 +14,7 @@ from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import say
 from baseline.cli.sources import Source, SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.cli.verifying import verify_option
 from baseline.cli.watch import say_what_is_supported, say_what_length_hides
 from baseline.live.overview import Overview
 from baseline.live.pages import Pages
@@ -21,6 +23,9 @@ from baseline.live.view import Order, View
 from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 @click.command(
@@ -42,6 +47,7 @@ Go through a recording ten times as fast, or see where it ends:
     help="Folder that 'baseline learn' wrote; without it, what is new is what was not seen "
     "before in this session.",
 )
+@verify_option()
 @budget_option("budget", "False alarms to expect of each workload, as of 'baseline watch'.")
 @click.option(
     "--sort",
@@ -55,7 +61,13 @@ Go through a recording ten times as fast, or see where it ends:
     help="Print one table and end: after --duration or one interval, or after all of a recording.",
 )
 def command(
-    source: SourceOptions, models: Path | None, budget: Budget, sort: str | None, once: bool
+    *,
+    source: SourceOptions,
+    models: Path | None,
+    signers: tuple["Ed25519PublicKey", ...],
+    budget: Budget,
+    sort: str | None,
+    once: bool,
 ) -> None:
     """Show what workloads do in a live table.
 
@@ -69,7 +81,8 @@ def command(
     """
     learned = {}
     if models:
-        learned = {name: model.with_budget(budget) for name, model in load_models(models).items()}
+        loaded = load_models(models, signers)
+        learned = {name: model.with_budget(budget) for name, model in loaded.items()}
         say_what_is_supported(learned, budget)
     overview = Overview(learned)
     order = Order(sort) if sort else Order.SCORE if learned else Order.CALLS
