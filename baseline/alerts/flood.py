@@ -40,11 +40,15 @@ class Flood(NamedTuple):
 
     def __str__(self) -> str:
         numbers = (
-            (self.new, "new items"),
-            (self.folded, "events folded"),
-            (self.held_back, "first sights held back"),
+            (self.new, "new item", ""),
+            (self.folded, "event", " folded"),
+            (self.held_back, "first sight", " held back"),
         )
-        listed = ", ".join(f"{number:,} {what}" for number, what in numbers if number)
+        listed = ", ".join(
+            f"{number:,} {noun}{'s' * (number != 1)}{what}"
+            for number, noun, what in numbers
+            if number
+        )
         return f"flood: {listed} in {self.seconds:.3g} s"
 
 
@@ -64,13 +68,21 @@ def flood_in(window: Window, new: int, folded: int) -> Flood | None:
 
 
 def folded_in(window: Window, model: WorkloadModel) -> int:
-    """Events of a window that were folded, other than those that learning saw folded, too."""
+    """Events of a window that were folded, other than those that learning saw folded, too.
+
+    Peers count where the model finds one more that it never saw anomalous: a server with ever-new
+    clients uses up its share in normal time.
+    """
     ngrams, counts = window.ngrams.ngrams, window.ngrams.counts
     folded = ngrams >> np.uint64(KIND_SHIFT) == KIND_FOLDED
     items: dict[Item, int] = {
         **dict(zip(ngrams[folded].tolist(), counts[folded].tolist(), strict=True)),
         **{item: count for item, count in window.executions.items() if is_folded(item)},
-        **{item: count for item, count in window.connections.items() if is_folded(item)},
+        **{
+            item: count
+            for item, count in window.connections.items()
+            if is_folded(item) and model.score_item(item).is_anomaly
+        },
     }
     return sum(count for item, count in items.items() if not model.knows(item))
 

@@ -267,7 +267,7 @@ class KernelSource:
         for record in self._events.records():
             group, when, item, process = decode_event(record, self._reading.images)
             if group not in tracker.groups:
-                tracker.refresh()
+                tracker.notice()
             tracked = tracker.groups.get(group)
             if tracked is not None:
                 yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, process)

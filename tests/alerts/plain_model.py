@@ -77,6 +77,9 @@ class PlainModel:
     ) -> Score:
         return self._score(item for item in _items(window) if item not in without)
 
+    def score_item(self, item: Item) -> Score:
+        return self._score([item])
+
     def explain(self, window: Window) -> tuple[Evidence, ...]:
         return self.score(window).evidence
 

@@ -75,7 +75,7 @@ def test_first_sights_held_back_count_with_what_is_new(
     assert (alert and alert.test) == test
     if alert and alert.flood:
         assert alert.flood.held_back == held_back
-        assert "flood: 100 new items, 1 first sights held back in 1 s; " in alert.headline
+        assert "flood: 100 new items, 1 first sight held back in 1 s; " in alert.headline
 
 
 def test_a_service_that_starts_is_no_flood() -> None:
@@ -97,7 +97,7 @@ def test_what_the_kernel_folded_is_a_flood(
     alert = detector.observe(window(1, 1, folded))
     assert alert is not None
     assert (alert.test, alert.flood) == (RaisedBy.FLOOD, Flood(1.0, 1, 1, 0))
-    assert alert.headline.startswith("flood: 1 new items, 1 events folded in 1 s; ")
+    assert alert.headline.startswith("flood: 1 new item, 1 event folded in 1 s; ")
     known = PlainModel()
     known.known = frozenset({1, folded})
     assert Detector({"web": known}).observe(window(1, 1, folded)) is None  # type: ignore[dict-item]  # plain

@@ -128,6 +128,13 @@ def watched(cgroup: Cgroup, watch: Callable[..., Watch]) -> Watched:
 
 
 @pytest.fixture
+def pair(cgroup: Cgroup, watch: Callable[..., Watch]) -> tuple[Watch, Cgroup, Cgroup]:
+    """Two workloads: one that fills a table, and its neighbour."""
+    noisy, quiet = cgroup.child("noisy"), cgroup.child("quiet")
+    return watch(noisy.path, quiet.path), noisy, quiet
+
+
+@pytest.fixture
 def command() -> Iterator[Callable[..., OtherCommand]]:
     """Starts commands of their own; those that still run at the end of the test are killed."""
     started: list[OtherCommand] = []

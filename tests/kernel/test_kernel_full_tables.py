@@ -38,13 +38,6 @@ def settings() -> Settings:
     )
 
 
-@pytest.fixture
-def pair(cgroup: Cgroup, watch: Callable[..., Watch]) -> tuple[Watch, Cgroup, Cgroup]:
-    """Two workloads: one that fills a table, and its neighbour."""
-    noisy, quiet = cgroup.child("noisy"), cgroup.child("quiet")
-    return watch(noisy.path, quiet.path), noisy, quiet
-
-
 @pytest.mark.usefixtures("one_processor")
 def test_ngrams(pair: tuple[Watch, Cgroup, Cgroup]) -> None:
     watching, noisy, quiet = pair

@@ -5,15 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from watching import Cgroup
+from watching import Cgroup, steady_load
 
 from baseline.recordings import Recording
 from baseline.window import Window
@@ -24,28 +21,6 @@ KILLS = 100
 CALLS = 1009
 LONGEST_LIFE = 1.2
 """Seconds from a start to the kill: from before the program is loaded to several windows later."""
-
-
-@contextmanager
-def load(cgroup: Cgroup) -> Iterator[list[int]]:
-    """Two processes at a time make known calls; yields the calls of each, complete at the end."""
-    calls: list[int] = []
-    done = threading.Event()
-
-    def work() -> None:
-        while not done.is_set():
-            cgroup.run("calls", f"110:{CALLS}")
-            calls.append(CALLS + 2)
-
-    workers = [threading.Thread(target=work) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    try:
-        yield calls
-    finally:
-        done.set()
-        for worker in workers:
-            worker.join()
 
 
 def record(cgroup: Cgroup, out: Path) -> subprocess.Popen[bytes]:
@@ -78,7 +53,7 @@ def test_every_count_is_recorded_once(cgroup: Cgroup, tmp_path: Path) -> None:
     while not out.exists():
         assert first.poll() is None
         time.sleep(0.01)
-    with load(web) as calls:
+    with steady_load(web, CALLS) as calls:
         kill(first)
         for number in range(KILLS):
             process = record(cgroup, out)

@@ -5,7 +5,6 @@ the peer, and at last without the port.  So nothing is lost, however much a work
 """
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,13 +39,6 @@ def settings() -> Settings:
         connection_overflow=16,
         shares=4,
     )
-
-
-@pytest.fixture
-def pair(cgroup: Cgroup, watch: Callable[..., Watch]) -> tuple[Watch, Cgroup, Cgroup]:
-    """A workload that sprays, and its neighbour."""
-    noisy, quiet = cgroup.child("noisy"), cgroup.child("quiet")
-    return watch(noisy.path, quiet.path), noisy, quiet
 
 
 @pytest.mark.usefixtures("one_processor")

@@ -1,11 +1,9 @@
 """A new version of the program takes over from the old one: each call is counted once."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
-from watching import Cgroup, OtherCommand
+from watching import Cgroup, OtherCommand, steady_load
 
 from baseline.kernel.collector import pinned_versions
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
@@ -16,28 +14,6 @@ OLD = 12
 """Another size of the n-gram table makes another version."""
 
 CALLS = 30_011
-
-
-@contextmanager
-def load(cgroup: Cgroup) -> Iterator[list[int]]:
-    """Two processes at a time make known calls; yields the calls of all, complete at the end."""
-    calls: list[int] = []
-    done = threading.Event()
-
-    def work() -> None:
-        while not done.is_set():
-            cgroup.run("calls", f"110:{CALLS}")
-            calls.append(CALLS + 2)
-
-    workers = [threading.Thread(target=work) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    try:
-        yield calls
-    finally:
-        done.set()
-        for worker in workers:
-            worker.join()
 
 
 def pins(*slot_bits: int) -> list[str]:
@@ -52,7 +28,7 @@ def test_nothing_is_missed_and_nothing_counted_twice_under_load(
     command: Callable[..., OtherCommand], cgroup: Cgroup
 ) -> None:
     old = command(cgroup.path, slot_bits=OLD)
-    with load(cgroup) as calls:
+    with steady_load(cgroup, CALLS) as calls:
         before = old.read()[cgroup.path]
         old.kill()
         already = len(calls)

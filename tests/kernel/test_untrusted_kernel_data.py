@@ -1,6 +1,7 @@
 """The kernel's own data, read from where somebody else might have written it."""
 
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseline.errors import KernelError
-from baseline.kernel import layout
+from baseline.kernel import layout, position
 from baseline.kernel.btf import KernelTypes
-from baseline.kernel.decoding import decode_connection
-from baseline.kernel.images import decode_image
+from baseline.kernel.decoding import decode_connection, decode_event
+from baseline.kernel.images import Images, decode_image
+from baseline.printable import printable
 from baseline.recordings.tables import check
-from baseline.window import Execution, Window
+from baseline.window import Connection, Execution, Image, Window
 
 INT, STRUCT, UNION, ENUM, TYPEDEF = 1, 4, 5, 6, 8
 
@@ -90,3 +92,53 @@ def test_any_connection_can_be_recorded(record: bytes, direction: int) -> None:
     key = np.frombuffer(record, layout.CONNECTION_KEY).copy()
     key["direction"] = direction
     check(window(connections={decode_connection(key[0]): 1}))
+
+
+def event(kind: int, arguments: bytes) -> bytes:
+    """A first sight as the kernel writes it."""
+    header = np.zeros((), layout.EVENT)
+    header["type"], header["group"], header["pid"] = kind, 1, 23
+    header["arguments_length"] = len(arguments)
+    header["arguments"] = arguments.ljust(layout.ARGUMENTS_SIZE, b"\0")
+    return header.tobytes() + bytes(layout.EXECUTION_KEY.itemsize)
+
+
+class NoNames(Images):
+    """A table of images without any."""
+
+    def __init__(self) -> None:
+        pass
+
+    def name(self, image_hash: int) -> Image:
+        return Image(f"image {image_hash}")
+
+
+@given(
+    st.integers(0, 4).flatmap(lambda kind: changed_bytes(event(kind, b"sh\0-c\0id\0"))),
+)
+@fuzzed(500)
+def test_any_event_is_of_something(record: bytes) -> None:
+    """The process chose its name and arguments; the rest is the kernel's, and as long as ever."""
+    record = record[: layout.EVENT_SIZE].ljust(layout.EVENT_SIZE, b"\0")
+    _, _, item, process = decode_event(record, NoNames())
+    assert isinstance(item, int | Execution | Connection)
+    if process:
+        assert sum(map(len, process.arguments)) <= 4 * layout.ARGUMENTS_SIZE  # as escapes
+        printable(" ".join((process.comm, *process.arguments))).encode()
+
+
+@given(st.data())
+@fuzzed(300)
+def test_any_position_is_one_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
+) -> None:
+    monkeypatch.setattr(position, "_DIRECTORY", tmp_path)
+    kept = position.PositionFile("reader")
+    arrays = {"slots": np.arange(9, dtype=np.uint64), "sights": np.zeros((2, 3), np.int64)}
+    kept.save(position.Position(7, 3, time.monotonic(), ("demo/*",), 2, arrays))
+    assert kept.load() is not None
+    file = tmp_path / "reader.npz"
+    file.write_bytes(data.draw(changed_bytes(file.read_bytes()) | st.binary(max_size=99)))
+    found = kept.load()
+    assert found is None or all(isinstance(glob, str) for glob in found.globs)
+    kept.close()

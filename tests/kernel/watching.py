@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,6 +135,32 @@ def finish(process: subprocess.Popen[bytes], text: bytes = b"") -> str:
 def release(process: subprocess.Popen[bytes]) -> str:
     """Let a process that waits go on to its end."""
     return finish(process, b".")
+
+
+@contextmanager
+def steady_load(cgroup: Cgroup, calls: int) -> Iterator[list[int]]:
+    """Two processes at a time make so many known calls each.
+
+    Yields:
+        What each made in all, with execve and exit; complete when the context ends.
+    """
+    made: list[int] = []
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            cgroup.run("calls", f"110:{calls}")
+            made.append(calls + 2)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield made
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join()
 
 
 class Watch:
