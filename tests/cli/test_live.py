@@ -145,7 +145,7 @@ def test_alerts_go_on_after_the_reader_of_stdout_has_left(
     assert service.stdin
     service.stdin.write("shell\n")
     service.stdin.flush()
-    while "never seen in learning" not in file.read_text():
+    while not file.exists() or "never seen in learning" not in file.read_text():
         assert watch.poll() is None
     watch.send_signal(signal.SIGINT)
     talk = watch.stderr.read()
@@ -295,7 +295,7 @@ def test_a_clock_that_is_set_loses_nothing(
     assert service.stdin
     service.stdin.write("shell\n")
     service.stdin.flush()
-    while "never seen in learning" not in file.read_text():
+    while not file.exists() or "never seen in learning" not in file.read_text():
         assert watch.poll() is None
     for command in (record, watch):
         _, talk = end(command, signal.SIGINT)
