@@ -36,6 +36,7 @@ INLINE void overflow_connection(struct connection_key *key, struct ledger *ledge
 {
 	u64 one = 1, *count;
 
+	key->folded = 1;
 	__builtin_memset(key->address, 0, sizeof(key->address));
 	count = connection_overflow.lookup(key);
 	if (!count && ledger->folded_connection_keys >= FOLDED_CONNECTION_QUOTA) {

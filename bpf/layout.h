@@ -98,7 +98,8 @@ struct connection_key {
 	u8 family;
 	u8 protocol;
 	u8 direction;
-	u8 unused[3];
+	u8 folded;	/* the address is left out, and where it is 0 the port */
+	u8 unused[2];
 	u8 address[16];
 };
 

@@ -81,6 +81,27 @@ def reachable() -> str:
     return "\n".join(lines)
 
 
+def emptied(folder: str) -> str:
+    """Shell commands that put an empty folder for all in the place of one.
+
+    This Python and checkout are left in it, if they lie below it.
+    """
+    below = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), CHECKOUT.resolve()}
+    below = {path for path in below if path.is_relative_to(folder)}
+    kept = [path for path in below if not any(other in path.parents for other in below)]
+    lines = [
+        f'kept{n}=$(mktemp -d -p /run); mount --bind {p} "$kept{n}"' for n, p in enumerate(kept)
+    ]
+    lines.append(f"mount -t tmpfs -o mode=1777 tmpfs {folder}")
+    for number, path in enumerate(kept):
+        lines += [
+            f"mkdir -p {path}",
+            f'mount --move "$kept{number}" {path}',
+            f'rmdir "$kept{number}"',
+        ]
+    return "\n".join(lines)
+
+
 def capability_sets(process: int) -> dict[int, dict[str, int]]:
     """Thread id -> what it may do, by the names in proc(5)."""
     sets = {}

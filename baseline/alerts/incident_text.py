@@ -9,6 +9,9 @@ from rich.text import Text
 from baseline.alerts.alert import Alert, iso_time
 from baseline.alerts.incident import Report
 from baseline.printable import printable
+from baseline.window import Connection, Execution
+
+_NAMED = 2
 
 _LENGTHS = ((3600, "h"), (60, "min"), (1, "s"))
 
@@ -24,7 +27,22 @@ def update_of(report: Report, alert: Alert) -> RenderableType:
     if process := alert.process:
         facts.append(printable(f"{process.comm}, pid {process.pid}"))
     facts.append(_so_far(report))
-    return _lines(title, Text(printable(alert.headline), "red"), "; ".join(facts))
+    headline = Text(printable(alert.headline), "red")
+    for what in _also_new(alert):
+        headline.append(f"\n{printable(what)}")
+    return _lines(title, headline, "; ".join(facts))
+
+
+def _also_new(alert: Alert) -> Iterator[str]:
+    """Peers and programs that learning never saw, other than what the headline names."""
+    leading = alert.leading.item
+    items = [item for item in alert.unseen if item != leading]
+    peers = sorted(str(item) for item in items if isinstance(item, Connection))
+    programs = sorted({str(item.image) for item in items if isinstance(item, Execution)})
+    for what, names in (("peer", peers), ("program", programs)):
+        if names:
+            more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+            yield f"new {what}: {', '.join(names[:_NAMED])}{more}"
 
 
 def end_of(report: Report) -> RenderableType:

@@ -19,12 +19,12 @@ def decode_execution(key: np.void, images: Images) -> Execution:
 
 
 def decode_connection(key: np.void) -> Connection:
-    """A connection from ``layout.CONNECTION_KEY``; address zero, of a folded one, is no peer."""
+    """A connection from ``layout.CONNECTION_KEY``; a folded one has no peer."""
     protocol = int(key["protocol"])
     return Connection(
         layout.DIRECTIONS[int(key["direction"])],
         _PROTOCOLS.get(protocol, str(protocol)),
-        _address(int(key["family"]), key["address"].tobytes()),
+        "" if key["folded"] else _address(int(key["family"]), key["address"].tobytes()),
         int(key["port"]),
     )
 
@@ -37,8 +37,6 @@ def _arguments(length: int, kept: bytes) -> tuple[tuple[str, ...], bool]:
 
 
 def _address(family: int, raw: bytes) -> str:
-    if not any(raw):
-        return ""
     if family == socket.AF_INET:
         return str(ipaddress.IPv4Address(raw[:4]))
     address = ipaddress.IPv6Address(raw)

@@ -51,7 +51,8 @@ CONNECTION_KEY = np.dtype(
         ("family", "u1"),
         ("protocol", "u1"),
         ("direction", "u1"),
-        ("unused", "V3"),
+        ("folded", "u1"),
+        ("unused", "V2"),
         ("address", "V16"),
     ]
 )

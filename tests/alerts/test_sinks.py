@@ -271,6 +271,7 @@ def test_text_of_an_update_and_of_an_end() -> None:
         f"web  2026-11-23T00:00:02.481Z  alert {second.id}, more of {alert().id}",
         "  nginx started /usr/bin/dash as uid 33, never seen in learning; also 1 new",
         "  peer, 10 new system-call sequences",
+        "  new peer: tcp out to 203.0.113.9:4444",
         "  29.6 bits, threshold 21.7; sh, pid 4123; 4 alerts of at most 29.6 bits, 2 not",
         "  told, 17 windows folded, 1,200 new items in them, 3 first sights left to their",
         "  window",

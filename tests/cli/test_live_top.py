@@ -87,22 +87,24 @@ def test_it_leaves_the_first_sights_to_others(
 ) -> None:
     assert service.poll() is None
     cgroup = ("--cgroup", f"svc=top-test-{os.getpid()}/*", "--interval", "200ms")
+    models = tmp_path / "models"
+    assert run("learn", *cgroup, "--duration", "2s", "--out", models).returncode == 0
+    watch = ("watch", *cgroup, "--models", models)
     with OnTerminal.top(*cgroup) as top:
         top.until_shown("> svc")
-        record = run("record", *cgroup, "--duration", "1s", "--out", tmp_path / "first")
-        assert record.returncode == 0
-        assert "first sights" not in record.stderr
+        watched = run(*watch, "--duration", "1s")
+        assert watched.returncode == 0
+        assert "first sights" not in watched.stderr
         # Asked for by two, the second is told so: what was looked for above would have been said.
         reader = subprocess.Popen(
-            [BASELINE, "record", *cgroup, "--out", tmp_path / "reader"],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=ENVIRONMENT,
+            [BASELINE, *watch], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
         )
         assert reader.stderr
-        assert reader.stderr.readline().startswith("Counting ")
-        record = run("record", *cgroup, "--duration", "1s", "--out", tmp_path / "second")
-        assert "Another command takes the first sights" in record.stderr
+        while not reader.stderr.readline().startswith("Counting "):
+            assert reader.poll() is None
+        watched = run(*watch, "--duration", "1s")
+        assert "Another command takes the first sights" in watched.stderr
+        assert "The same command runs already" in watched.stderr
         reader.send_signal(signal.SIGINT)
         reader.communicate()
         assert reader.returncode == 0

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from restricted import CHECKOUT, environment, reachable
+from restricted import CHECKOUT, emptied, environment, reachable
 from unit import DEPLOY, Service
 
 from baseline.syscalls import syscall_names
@@ -119,7 +119,7 @@ def _mount(service: Service, state: str) -> None:
         for home in /home /root; do
             [ ! -d $home ] || mountpoint -q $home || mount -t tmpfs -o mode=0 tmpfs $home
         done
-        mount -t tmpfs -o mode=1777 tmpfs {temporary}""")
+        {emptied(temporary)}""")
     _shell(f"""
         mount -t tmpfs tmpfs /opt; mkdir -p /opt/baseline/current/bin
         printf '#!/bin/sh\\nexec {sys.executable} -m baseline "$@"\\n' \

@@ -12,7 +12,7 @@ from expected import ngrams, peers
 from requirements import missing, require_tools
 from watching import Cgroup, Watch, Watched
 
-from baseline.window import Tally
+from baseline.window import Tally, is_folded
 
 pytestmark = pytest.mark.kernel
 
@@ -243,3 +243,15 @@ def test_another_network_namespace(watched: Watched, network: str, prefix: str) 
         f"udp out to {shown}:9": 103,
         f"tcp in from {shown} on port {port}": 107,
     }
+
+
+def test_address_zero_is_a_peer_and_not_folded(watched: Watched) -> None:
+    """So asks getaddrinfo which of its addresses could be reached."""
+    watched.python(
+        """if True:
+        import socket
+        socket.socket(type=socket.SOCK_DGRAM).connect(("0.0.0.0", 9))"""
+    )
+    window = watched.window()
+    assert peers(window) == {"udp out to 0.0.0.0:9": 1}
+    assert not any(map(is_folded, window.connections))
