@@ -192,7 +192,7 @@ def watch(
         for line in process.stderr:
             if line == f"Counting {cgroup.path}/first as nginx\n":
                 break
-        while not capability_sets(process.pid)[process.pid]["NoNewPrivs"]:
+        while capability_sets(process.pid)[process.pid]["CapInh"]:  # goes last
             assert process.poll() is None
         return process
 
