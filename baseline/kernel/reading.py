@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from baseline.kernel.decoding import decode_connection, decode_execution
 from baseline.kernel.images import Images
@@ -10,7 +11,7 @@ from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.position import Position
 from baseline.kernel.tables import GroupCounts, Tables
 from baseline.kernel.tracker import Tracked, Tracker
-from baseline.window import Connection, Execution, Window
+from baseline.window import Connection, Execution, Tally, Window
 from baseline.workloads.cgroups import CgroupSelector
 
 
@@ -21,6 +22,7 @@ class Reading:
         program: the loaded program.
         selectors: which cgroups.
         say: told in a sentence about what a user should know.
+        first_sights: whether they are taken, too; what becomes of them is no loss to others.
 
     Attributes:
         tracker: the cgroups.
@@ -33,9 +35,12 @@ class Reading:
         program: LoadedProgram,
         selectors: Sequence[CgroupSelector],
         say: Callable[[str], None],
+        *,
+        first_sights: bool = False,
     ) -> None:
         self.tracker = Tracker(program, selectors, say)
         self.tables = Tables(program)
+        self._first_sights = first_sights
         self.images = Images(program.maps["images"], int(program.control["image_seed"][0]))
 
     def windows(self, seconds: float) -> list[Window]:
@@ -74,5 +79,5 @@ class Reading:
             ngrams=counts.ngrams,
             executions=executions,
             connections=connections,
-            ledger=counts.ledger,
+            ledger=counts.ledger if self._first_sights else replace(counts.ledger, events=Tally()),
         )

@@ -93,10 +93,12 @@ class KernelSource:
         with ExitStack() as stack:
             self._collector = stack.enter_context(self._collector)
             left = self._take_position(stack)
-            self._reading = Reading(self._collector, self._selectors, self._say)
+            self._take_first_sights(stack, left)
+            self._reading = Reading(
+                self._collector, self._selectors, self._say, first_sights=self._events is not None
+            )
             self._shortages = Shortages(self._collector.ledgers, self._collector.control, self._say)
             self._reclaimer = Reclaimer(self._collector)
-            self._take_first_sights(stack, left)
             self._read_on(left)
             self._tampering = Tampering(self._collector, self._reading.tracker, self._say)
             stack.callback(self._tampering.close)

@@ -9,7 +9,7 @@ from watching import Cgroup, OtherCommand
 from baseline.kernel.collector import pinned_versions
 from baseline.kernel.source import KernelSource
 from baseline.sighting import Sighting
-from baseline.window import Window, total
+from baseline.window import Tally, Window, total
 from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
@@ -39,6 +39,7 @@ class Onlooker:
         for window in self.source.observations(0.001):
             assert not isinstance(window, Sighting)
             assert window.ledger.adds_up, window.ledger
+            assert window.ledger.events == Tally(), "what others take is no loss to it"
             windows.setdefault(window.replica, []).append(window)
         return {replica: _counted(total(own)) for replica, own in windows.items()}
 
