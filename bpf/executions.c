@@ -116,7 +116,8 @@ INLINE void set_lineage(u32 tgid, const struct process *process)
 			ADD(former->processes, -1);
 		ADD(ledger->processes, 1);
 		*before = *process;
-	} else if (ledger->processes >= PROCESS_QUOTA || processes.update(&tgid, (void *)process)) {
+	} else if ((s64)ledger->processes >= PROCESS_QUOTA ||
+		   processes.update(&tgid, (void *)process)) {
 		ADD(ledger->lineages_lost, 1);
 	} else {
 		ADD(ledger->processes, 1);

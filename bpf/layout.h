@@ -139,7 +139,7 @@ struct ledger {
 	u64 execution_keys;
 	u64 connection_keys;
 	u64 folded_connection_keys;
-	u64 processes;
+	u64 processes;	/* signed: seeding counts beside us, and may miss one that has just begun */
 };
 
 /* One for the whole machine, memory-mapped: user space writes the generation in place. */

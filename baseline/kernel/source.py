@@ -225,6 +225,11 @@ class KernelSource:
                 self._gap = Reading(before, self._selectors, lambda _: None).gap_since(left)
         if left and (older or is_ours):
             self.mark = left.mark
+        elif left:
+            self._say(
+                f"What was counted in the {time.monotonic() - left.time:.0f} s since a command "
+                "stopped cannot be read: its program is gone, or has another layout"
+            )
         if left and self._gap:
             seconds = time.monotonic() - left.time
             self._say(f"Reading on from where a command stopped {seconds:.0f} s ago")

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from watching import Cgroup, OtherCommand, steady_load
 
-from baseline.kernel.collector import pinned_versions
+from baseline.kernel.collector import pinned_versions, remove_pins
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
+from baseline.kernel.source import KernelSource
+from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
 
@@ -96,3 +98,20 @@ def test_a_version_that_nobody_waits_for_goes(
     new = command(cgroup.path, keep=True)
     assert loaded() == pins(Settings().slot_bits)
     assert new.read() == {cgroup.path: [0, 0, 0]}
+
+
+def test_a_gap_that_cannot_be_read_is_said(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    killed = command(cgroup.path)
+    killed.read()
+    killed.kill()
+    remove_pins()
+    said: list[str] = []
+    with KernelSource(
+        [CgroupSelector.parse(cgroup.path, cgroup2_mount())],
+        say=said.append,
+        reader=cgroup.path,
+    ) as source:
+        assert source.mark is None
+    assert any("cannot be read: its program is gone" in line for line in said)
