@@ -184,7 +184,10 @@ RAW_TRACEPOINT_PROBE(cgroup_rmdir)
 	ended = *group;
 	tracked.delete(&id);
 	struct owner *owner = owners.lookup(&ended);
-	if (owner && owner->cgroup == id)
+	if (owner && owner->cgroup == id) {
+		owner->epoch = 0;	/* readers have to see the end, whatever they waited for before */
+		BARRIER();
 		owner->state = GROUP_ENDED;
+	}
 	return 0;
 }

@@ -94,7 +94,9 @@ class Groups:
     def let_go(self, group: Group) -> None:
         """Count a cgroup no more."""
         self._maps["tracked"].delete(_key(group.cgroup))
-        self._program.owners["state"][group.number] = layout.GROUP_ENDED
+        owner = self._program.owners[group.number : group.number + 1]
+        owner["epoch"] = 0  # readers have to see the end, whatever they waited for before
+        owner["state"] = layout.GROUP_ENDED
         self.renew()
 
     def renew(self) -> None:

@@ -176,3 +176,19 @@ def test_what_nobody_tracks_gives_its_number_back(
     web.run("calls", "110:23")
     assert ngrams(watching.window(web)) == known_run(["getppid"] * 23)
     assert watching.replicas() == {web.path, f"{parent.path}/stays"}
+
+
+def test_what_was_waited_for_before_the_end_does_not_count(
+    parent: Cgroup, watch: Callable[..., Watch], program: Callable[[], LoadedProgram]
+) -> None:
+    """Another command may have stamped a group that was about to be taken."""
+    watching = watch(f"{parent.path}/*")
+    loaded = program()
+    child = parent.child("one")
+    (number,) = np.flatnonzero(loaded.owners["cgroup"] == child.folder.stat().st_ino)
+    loaded.owners["epoch"][number] = 1
+    child.run("calls", "110:1009")
+    child.folder.rmdir()
+    assert loaded.owners["epoch"][number] == 0
+    read_until(watching.read, lambda: groups_in_use(loaded) == 0)
+    assert ngrams(watching.window(child)) == known_run(["getppid"] * 1009)
