@@ -195,7 +195,8 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 
 	if (!thread)
 		return 0;
-	thread->ngram = 0;
+	/* A thread that executes takes the id of its process: what is kept may be another thread's. */
+	__builtin_memset(thread, 0, sizeof(*thread));
 	u32 group = group_of(task, thread);
 	struct process *updated = process_buffer.lookup(&zero);
 	struct ledger *ledger = ledger_of(group);

@@ -144,7 +144,8 @@ struct ledger {
 
 /* One for the whole machine, memory-mapped: user space writes the generation in place. */
 struct control {
-	u64 generation;		/* user space adds 1 after each change of what is tracked */
+	u64 generation;		/* from 1; user space adds 1 after each change of what is tracked */
+	u64 moves;		/* of tasks from one cgroup to another */
 	u64 image_seed;		/* random, so that nobody can prepare two images with one hash */
 	u64 unattributed;	/* calls whose thread has no place in the thread table */
 	u64 groups_exhausted;	/* cgroups that appeared when no group number was left */

@@ -104,9 +104,8 @@ INLINE u64 symbol_of(struct task_struct *task, long number)
 	return symbol;
 }
 
-RAW_TRACEPOINT_PROBE(sys_enter)
+INLINE int count_call(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	struct thread *thread = thread_of(task);
 
 	if (!thread) {
@@ -122,6 +121,19 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 	if (is_counting())
 		count_ngram(thread->ngram, group);
 	return 0;
+}
+
+/* The loader attaches the first one of these that the kernel takes. */
+#if RUN_QUEUE_TYPE && THREADS_IN_ARRAY
+int count_call_at_run_queue(struct bpf_raw_tracepoint_args *ctx)
+{
+	return count_call(ctx, current_task());
+}
+#endif
+
+int count_call_anywhere(struct bpf_raw_tracepoint_args *ctx)
+{
+	return count_call(ctx, (struct task_struct *)bpf_get_current_task_btf());
 }
 
 /* io_uring requests never pass the system-call entry; each is an n-gram of its own, of kind 1. */

@@ -22,20 +22,23 @@ from typing import Any
 from baseline.errors import BaselineError, KernelError
 from baseline.kernel.bpf_syscall import create_cgroup_link, freeze_map
 from baseline.kernel.btf import KernelTypes
+from baseline.kernel.kernel_functions import RDONLY_CAST_MARK, call_kernel_function
 from baseline.kernel.program import (
     CGROUP_HOOKS,
+    COUNT_CALL,
     COUNTING_PIN,
     LINK_PREFIX,
     MAPS,
     MAX_GROUPS,
     RAW_TRACEPOINTS,
+    SYSTEM_CALLS,
     THREADS,
     UNFINISHED_PREFIX,
     Settings,
     possible_cpus,
     program_text,
 )
-from baseline.kernel.structs import kernel_structs
+from baseline.kernel.structs import RDONLY_CAST, kernel_structs, run_queue_type
 from baseline.resources import resource_directory
 
 _PROG_TYPE_CGROUP_SOCK_ADDR = 18  # enum bpf_prog_type, include/uapi/linux/bpf.h
@@ -57,7 +60,7 @@ def _captured_stderr() -> Iterator[list[str]]:
             captured.append(file.read().decode(errors="replace"))
 
 
-def _compile(settings: Settings, serial: int) -> Any:  # BCC has no types
+def _compile(settings: Settings, types: KernelTypes, serial: int) -> Any:  # BCC has no types
     os.environ["BCC_KERNEL_SOURCE"] = str(resource_directory("bpf") / "stubs")
     try:
         from bcc import BPF
@@ -67,7 +70,7 @@ def _compile(settings: Settings, serial: int) -> Any:  # BCC has no types
             "Install Debian's or Ubuntu's package: apt install python3-bpfcc (not `bcc` from PyPI)",
         ) from cause
 
-    text = program_text(settings, kernel_structs(KernelTypes()), serial)
+    text = program_text(settings, kernel_structs(types), serial)
     with _explained():
         return BPF(text=text)
 
@@ -95,13 +98,38 @@ def _pin(descriptor: int, path: Path) -> None:
         raise KernelError(f"{path} cannot be pinned: {cause}", "Run `baseline doctor`")
 
 
+def _count_calls(bpf: Any, types: KernelTypes) -> None:  # BCC has no types
+    """Attach what counts system calls, the fastest that this kernel takes."""
+    from bcc import BPF, lib
+
+    for name in COUNT_CALL:
+        start = lib.bpf_function_start(bpf.module, name.encode())
+        if not start:  # not made for this kernel
+            continue
+        if run_queue_type(types):
+            size = lib.bpf_function_size(bpf.module, name.encode())
+            cast = types.function_id(RDONLY_CAST)
+            call_kernel_function(start, size, RDONLY_CAST_MARK, cast)
+        try:
+            with _explained():
+                bpf.load_func(name, BPF.RAW_TRACEPOINT)
+        except KernelError:
+            if name == COUNT_CALL[-1]:
+                raise
+            continue
+        bpf.attach_raw_tracepoint(tp=SYSTEM_CALLS, fn_name=name)
+        return
+
+
 def _fill(bpf: Any, serial: int) -> None:  # BCC has no types
     """What the maps hold before anyone reads them: all group numbers free, a secret hash seed."""
     from bcc import lib
 
     for group in range(1, MAX_GROUPS):
         bpf["free_groups"].push(ctypes.c_uint32(group))
-    control = bpf["control"].Leaf(image_seed=int.from_bytes(os.urandom(8)), serial=serial)
+    control = bpf["control"].Leaf(
+        generation=1, image_seed=int.from_bytes(os.urandom(8)), serial=serial
+    )
     bpf["control"][ctypes.c_int(0)] = control
     freeze_map(lib.bpf_table_fd(bpf.module, THREADS.encode()))  # bpf[...] knows no task storage
 
@@ -123,7 +151,9 @@ def load(settings: Settings, pin: Path, cgroup_mount: Path, *, alone: bool) -> N
     # bpffs reserves names with a dot.
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=pin.parent))
     try:
-        bpf = _compile(settings, serial)
+        types = KernelTypes()
+        bpf = _compile(settings, types, serial)
+        _count_calls(bpf, types)
         _fill(bpf, serial)
         if alone:
             for cpu in range(possible_cpus()):

@@ -17,7 +17,7 @@ _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
 
-_STRUCT, _UNION, _ENUM = 4, 5, 6
+_STRUCT, _UNION, _ENUM, _FUNCTION = 4, 5, 6, 12
 _ALIASES = {8, 9, 10, 11, 18}  # typedef, volatile, const, restrict, type tag
 # Bytes that follow a type's header: once, and for each of its members.
 _EXTRA_BYTES = {1: 4, 3: 12, 14: 4, 17: 4}
@@ -102,6 +102,22 @@ class KernelTypes:
                 self._types[position + _TYPE.size : position + _TYPE.size + 8 * (info & 0xFFFF)]
             )
             return {self._text(offset): value for offset, value in values}
+
+    def struct_id(self, name: str) -> int:
+        """Number by which programs name a struct.
+
+        Raises:
+            KernelError: this kernel has no such struct.
+        """
+        return self._find(_STRUCT, name)
+
+    def function_id(self, name: str) -> int:
+        """Number by which programs call a function that the kernel offers to them.
+
+        Raises:
+            KernelError: this kernel has no such function.
+        """
+        return self._find(_FUNCTION, name)
 
     def _find(self, kind: int, name: str) -> int:
         needle = b"\0" + name.encode() + b"\0"

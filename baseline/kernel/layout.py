@@ -98,6 +98,7 @@ CONTROL = np.dtype(
         (name, "<u8")
         for name in (
             "generation",
+            "moves",
             "image_seed",
             "unattributed",
             "groups_exhausted",

@@ -7,10 +7,12 @@ import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from baseline.kernel.kernel_functions import RDONLY_CAST_MARK
 from baseline.resources import resource_directory
 
 SOURCES = (
     "prelude.h",
+    "current.h",
     "layout.h",
     "tracking.h",
     "events.h",
@@ -43,6 +45,7 @@ THREADS = "threads"
 """The map that the program alone writes: frozen, so that nobody can hide a thread by bpf(2)."""
 
 RAW_TRACEPOINTS = (
+    "cgroup_attach_task",
     "cgroup_mkdir",
     "cgroup_rmdir",
     "inet_sock_set_state",
@@ -52,6 +55,12 @@ RAW_TRACEPOINTS = (
     "sched_process_fork",
     "sys_enter",
 )
+
+SYSTEM_CALLS = "sys_enter"
+"""The raw tracepoint that every system call passes."""
+
+COUNT_CALL = ("count_call_at_run_queue", "count_call_anywhere")
+"""What counts there, the fastest first; the one that is attached is the first that loads."""
 
 CGROUP_HOOKS = {"connect4": 10, "connect6": 11, "sendmsg4": 14, "sendmsg6": 15}
 """Function -> its ``enum bpf_attach_type`` (include/uapi/linux/bpf.h)."""
@@ -88,7 +97,7 @@ class Settings:
         max_cgroup_depth: levels of cgroups that are searched for a tracked ancestor.
         max_mounts: mount points that a path may cross.
         max_array_threads: highest pid_max for which threads live in an array by id, the fastest
-            way, at 24 bytes each; above it in task storage.
+            way, at 32 bytes each; above it in task storage.
         shares: a workload may have one in so many entries of each table, so that one that makes up
             ever new things uses up its own share and not its neighbours'.
     """
@@ -122,6 +131,7 @@ class Settings:
             "FOLDED_CONNECTION_QUOTA": self.connection_overflow // self.shares,
             "PROCESS_QUOTA": self.max_processes // self.shares,
             "COUNTING_PIN": f'"{COUNTING_PIN}"',
+            "RDONLY_CAST_MARK": RDONLY_CAST_MARK,
         }
 
 

@@ -4,6 +4,7 @@ Each struct has just the members that we use, each at its true offset, so the C 
 ``task->tgid`` and never meets the headers of another kernel, whose offsets would be silently wrong.
 """
 
+from baseline.errors import KernelError
 from baseline.kernel.btf import KernelTypes
 
 # Struct -> member -> C type.  A struct stands after those it holds by value.
@@ -64,15 +65,40 @@ _USED: dict[str, dict[str, str]] = {
     "io_kiocb": {"opcode": "u8"},
 }
 
+# The same for the quickest way to the current task, which not every kernel has: bpf/current.h.
+_USED_IN_RUN_QUEUES: dict[str, dict[str, str]] = {
+    "rq": {"cpu": "int", "curr": "struct task_struct *"},
+    "cfs_rq": {"rq": "struct rq *"},
+    "sched_entity": {"cfs_rq": "struct cfs_rq *"},
+}
+RDONLY_CAST = "bpf_rdonly_cast"
+"""The kernel function (since Linux 6.2) that the way needs."""
+
+
+def run_queue_type(types: KernelTypes) -> int:
+    """Number of the type of a CPU's run queue; 0 where the current task cannot be read from it."""
+    try:
+        types.function_id(RDONLY_CAST)
+        for name, members in _USED_IN_RUN_QUEUES.items():
+            for member in members:
+                types.offset(name, member)
+        return types.struct_id("rq")
+    except KernelError:
+        return 0
+
 
 def kernel_structs(types: KernelTypes) -> str:
-    """C text that declares the structs.
+    """C text that declares the structs, and what else depends on the kernel.
 
     Raises:
         KernelError: this kernel lacks one of them.
     """
-    lines = [f"struct {name};" for name in _USED]
-    for name, members in _USED.items():
+    used, run_queue = _USED, run_queue_type(types)
+    if run_queue:
+        task = {**_USED["task_struct"], "se": "struct sched_entity"}
+        used = {**_USED_IN_RUN_QUEUES, **_USED, "task_struct": task}
+    lines = [f"struct {name};" for name in used]
+    for name, members in used.items():
         lines += [f"struct {name} {{", "\tunion {"]
         offsets = {member: types.offset(name, member) for member in members}
         for member, kind in members.items():
@@ -86,4 +112,5 @@ def kernel_structs(types: KernelTypes) -> str:
         ]
     lines.append(f"#define CGROUP_SELF_OFFSET {types.offset('cgroup', 'self')}")
     lines.append(f"#define MOUNT_MNT_OFFSET {types.offset('mount', 'mnt')}")
+    lines.append(f"#define RUN_QUEUE_TYPE {run_queue}")
     return "\n".join(lines) + "\n"

@@ -7,20 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inspecting import bpftool, succeed
 from watching import Cgroup, OtherCommand
 
 from baseline.errors import KernelError
 from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.kernel.btf import KernelTypes
 from baseline.kernel.collector import Collector, loader_python, pinned_versions
 from baseline.kernel.program import (
     CGROUP_HOOKS,
+    COUNT_CALL,
     LINK_PREFIX,
     MAPS,
     PIN_ROOT,
     RAW_TRACEPOINTS,
+    SYSTEM_CALLS,
     Settings,
     fingerprint,
 )
+from baseline.kernel.structs import run_queue_type
 from baseline.kernel.unloading import unload
 from baseline.workloads.cgroups import cgroup2_mount
 
@@ -38,6 +43,18 @@ def test_everything_is_pinned_once(command: Callable[..., OtherCommand], cgroup:
     links = {LINK_PREFIX + name for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)}
     assert {path.name for path in PIN.iterdir()} == {*MAPS, *links}
     assert pinned_versions() == [PIN]
+
+
+def test_calls_are_counted_by_what_this_kernel_runs_fastest(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    command(cgroup.path)
+    pin = PIN / f"{LINK_PREFIX}{SYSTEM_CALLS}"
+    link = json.loads(succeed(bpftool("--json", "link", "show", "pinned", pin)))
+    program = json.loads(succeed(bpftool("--json", "prog", "show", "id", link["prog_id"])))
+    fastest, anywhere = COUNT_CALL
+    wanted = fastest if run_queue_type(KernelTypes()) else anywhere
+    assert wanted.startswith(program["name"]), "its name is cut by the kernel"
 
 
 def test_the_compiler_leaves_with_the_loader(

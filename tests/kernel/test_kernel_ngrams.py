@@ -1,12 +1,11 @@
 """System calls: every n-gram of known programs, counted exactly."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from expected import ending_in, histories, known_run, ngrams
 from requirements import missing
-from watching import Cgroup, Watch, Watched, release
+from watching import Watched
 
 from baseline.kernel.program import Settings
 from baseline.window import Tally
@@ -97,20 +96,6 @@ def test_io_uring_requests_are_counted_as_such(watched: Watched, request_: str) 
     opcode = "nop" if request_ == "sqpoll" else request_
     requests = {n: c for n, c in ngrams(watched.window()).items() if n[-1].startswith("io_uring:")}
     assert requests == {(f"io_uring:{opcode}",): 1009}
-
-
-def test_a_move_between_tracked_cgroups_forgets_history(
-    cgroup: Cgroup, watch: Callable[..., Watch]
-) -> None:
-    first, second = cgroup.child("first"), cgroup.child("second")
-    watching = watch(first.path, second.path)
-    process = first.start_waiting("calls", f"{GETPPID}:7", "say", "wait", f"{GETUID}:11")
-    second.take(process)
-    release(process)
-    assert ngrams(watching.window(first)) == histories(
-        ["execve"], ["getppid"] * 7 + ["write", "read"]
-    )
-    assert ngrams(watching.window(second)) == histories(["getuid"] * 11 + ["exit_group"])
 
 
 def test_a_process_id_that_is_used_again_brings_no_history(watched: Watched) -> None:

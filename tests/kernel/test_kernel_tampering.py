@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from expected import ending_in, known_run, ngrams, peers, started
-from requirements import require_tools
+from inspecting import bpftool, succeed
 from watching import Cgroup, OtherCommand, Watch, Watched, release
 
 from baseline.kernel.bpf_syscall import BpfMap
@@ -42,18 +42,6 @@ SETTLED = 0.1
 SEND = """if True:
     import socket
     socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))"""
-
-
-def bpftool(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The attacker's tool."""
-    require_tools("bpftool")
-    command = ["bpftool", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def succeed(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def little(number: int, size: int) -> list[str]:
