@@ -218,12 +218,11 @@ INLINE bool is_of_runtime(struct task_struct *task, struct thread *thread)
 {
 	u64 cgroup = thread->cgroup;
 	u32 *maker = pristine.lookup(&cgroup), tgid = task->tgid;
-	struct process *known = processes.lookup(&tgid);
-	bool is_from_outside;
 
 	if (!maker)
 		return false;
-	is_from_outside = *maker != thread->group && !(known && known->group == thread->group);
+	struct process *known = processes.lookup(&tgid);
+	bool is_from_outside = *maker != thread->group && !(known && known->group == thread->group);
 	pristine.delete(&cgroup);
 	return is_from_outside && is_unreachable(task) &&
 	       task->nsproxy->mnt_ns == task->real_parent->nsproxy->mnt_ns;

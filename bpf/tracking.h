@@ -15,7 +15,8 @@ struct thread {
 BPF_HASH(tracked, u64, u32, MAX_GROUPS);
 /* Cgroup id -> at which levels below it cgroups to track appear: bit 0 for its children, and so on. */
 BPF_HASH(nurseries, u64, u32, MAX_GROUPS);
-/* Cgroup id -> group of who made it, of those in which nothing was executed yet. */
+/* Cgroup id -> group of who made it, of those in which nothing was executed since; the oldest are
+ * forgotten where there are many. */
 BPF_TABLE("lru_hash", u64, u32, pristine, MAX_GROUPS);
 /* Cgroup id -> path, of all that have a group. */
 BPF_HASH(cgroup_paths, u64, struct cgroup_path, MAX_GROUPS);
