@@ -3,7 +3,8 @@
  * Program executions, each with its lineage: the images of the process and its ancestors inside the
  * workload.  A lineage begins with the first exec (or, for processes that ran before, with what
  * /proc says) in the group; a fork inherits it; an exec appends to it unless the image is the same.
- * A group that has used up its quota of lineages has the rest counted as one.
+ * A group that has used up its quota of lineages has the rest counted as one.  What a container
+ * runtime executes on its way in is no part of it.
  */
 
 BPF_HASH(executions, struct execution_key, u64, MAX_EXECUTIONS);
@@ -186,6 +187,47 @@ INLINE void count_execution(struct execution_key *key, struct ledger *ledger)
 		ADD(ledger->executions_lost, 1);
 }
 
+/* Whether the program's file is on no mount of its namespace: in memory, or on a detached mount. */
+INLINE bool is_unreachable(struct task_struct *task)
+{
+	struct mm_struct *memory = 0;
+	struct file *file = 0;
+	struct vfsmount *visible = 0;
+	struct mount *mount;
+	void *namespace = 0;
+
+	READ(memory, task->mm);
+	READ(file, memory->exe_file);
+	READ(visible, file->f_path.mnt);
+	mount = (struct mount *)((char *)visible - MOUNT_MNT_OFFSET);
+	return READ(namespace, mount->mnt_ns) && namespace != task->nsproxy->mnt_ns;
+}
+
+/*
+ * Whether this exec is a container runtime's, before it enters the container that it makes.  The
+ * process that runc sends ahead executes itself once more, from where the container cannot reach
+ * it, while runc moves it into the cgroup: which of the two comes first is chance (initProcess in
+ * libcontainer/process_linux.go, ensure_cloned_binary in libcontainer/nsenter).  To count it would
+ * give one container two lineages.
+ *
+ * An intruder cannot pass for it: it has to be the first exec in a cgroup that somebody outside
+ * the workload made, by a process that came from outside, too, and has not left the mounts of its
+ * parent.
+ */
+INLINE bool is_of_runtime(struct task_struct *task, struct thread *thread)
+{
+	u64 cgroup = thread->cgroup;
+	u32 *maker = pristine.lookup(&cgroup), tgid = task->tgid;
+
+	if (!maker)
+		return false;
+	struct process *known = processes.lookup(&tgid);
+	bool is_from_outside = *maker != thread->group && !(known && known->group == thread->group);
+	pristine.delete(&cgroup);
+	return is_from_outside && is_unreachable(task) &&
+	       task->nsproxy->mnt_ns == task->real_parent->nsproxy->mnt_ns;
+}
+
 RAW_TRACEPOINT_PROBE(sched_process_exec)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
@@ -200,7 +242,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	u32 group = group_of(task, thread);
 	struct process *updated = process_buffer.lookup(&zero);
 	struct ledger *ledger = ledger_of(group);
-	if (!group || !updated || !ledger)
+	if (!group || !updated || !ledger || is_of_runtime(task, thread))
 		return 0;
 
 	struct process *before = processes.lookup(&tgid);

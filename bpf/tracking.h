@@ -18,6 +18,9 @@ struct thread {
 BPF_HASH(tracked, u64, u32, MAX_GROUPS);
 /* Cgroup id -> at which levels below it cgroups to track appear: bit 0 for its children, and so on. */
 BPF_HASH(nurseries, u64, u32, MAX_GROUPS);
+/* Cgroup id -> group of who made it, of those in which nothing was executed since; the oldest are
+ * forgotten where there are many. */
+BPF_TABLE("lru_hash", u64, u32, pristine, MAX_GROUPS);
 /* Cgroup id -> path, of all that have a group. */
 BPF_HASH(cgroup_paths, u64, struct cgroup_path, MAX_GROUPS);
 /* By group. */
@@ -165,9 +168,12 @@ RAW_TRACEPOINT_PROBE(cgroup_mkdir)
 	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
 	struct cgroup_subsys_state *parent_state = 0;
 	u64 id = id_of_cgroup(cgroup), parent_id;
-	u32 zero = 0, group = 0, levels;
+	u32 zero = 0, group = 0, levels, maker = current_group();
 
-	if (!id || !READ(parent_state, cgroup->self.parent) || !parent_state)
+	if (!id)
+		return 0;
+	pristine.update(&id, &maker);
+	if (!READ(parent_state, cgroup->self.parent) || !parent_state)
 		return 0;
 	parent_id = id_of_cgroup((struct cgroup *)((char *)parent_state - CGROUP_SELF_OFFSET));
 	u32 *below = nurseries.lookup(&parent_id);

@@ -1,19 +1,21 @@
 """What a watch does, as metrics for Prometheus; docs/metrics.md lists them.
 
-Labels hold names of workloads that have a model, never cgroups or containers: their number is known
-when the watch begins, and so is that of the series.
+Labels hold names of workloads that have a model, never cgroups, containers or files: their number
+is known when the watch begins, and so is that of the series.
 """
 
 import ipaddress
 import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Self
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from baseline import __version__
 from baseline.alerts.alert import Alert
+from baseline.alerts.delivery import Delivery
 from baseline.alerts.detector import Detector
+from baseline.alerts.incident import Incidents
 from baseline.errors import BaselineError, UsageError
 from baseline.model.score import signal_of
 from baseline.sighting import Observation, Sighting
@@ -113,6 +115,10 @@ class WatchMetrics:
         self._repeated = self._counter(
             "folded_windows", "Anomalous windows of nothing but what was reported", "workload"
         )
+        self._open = self._gauge("open_incidents", "Incidents that are not over", "workload")
+        self._undelivered = self._gauge(
+            "undelivered_alerts", "Alerts that did not arrive, or not yet", "destination"
+        )
         self._score = self._gauge(
             "score_bits", "Surprise of the last window without what was reported", "workload"
         )
@@ -142,6 +148,23 @@ class WatchMetrics:
             self._sights.labels(workload, signal)
         for signal in Signal:
             self._alerts.labels(workload, signal)
+        self._open.labels(workload)
+
+    def follow(self, incidents: Incidents, deliveries: Mapping[str, Delivery]) -> None:
+        """Look at these whenever somebody asks.
+
+        Args:
+            incidents: of the watch.
+            deliveries: of its alerts, by what their destination is called here.
+        """
+        for workload in self._workloads:
+            self._open.labels(workload).set_function(
+                lambda name=workload: float(name in incidents.open)  # type: ignore[misc]
+            )
+        for destination, delivery in deliveries.items():
+            self._undelivered.labels(destination).set_function(
+                lambda of=delivery: float(of.undelivered)  # type: ignore[misc]
+            )
 
     def observe(self, observation: Observation, alert: Alert | None, detector: Detector) -> None:
         """Count what a source yielded, and what the detector made of it."""

@@ -28,6 +28,9 @@ class AlertOutputs:
         progress: taken off the terminal while an alert is written there.
         say: told what keeps alerts from where they should go.
 
+    Attributes:
+        deliveries: where alerts go, under ``stdout`` and ``file``.
+
     Raises:
         BaselineError: the file can never be written.
     """
@@ -45,7 +48,7 @@ class AlertOutputs:
         if destination:
             destination.require()
         first = Delivery(stdout, say)
-        self._deliveries = [first]
+        self.deliveries = {"stdout": first}
         self._sinks: list[TextSink | JsonLinesSink] = [
             JsonLinesSink(first.put)
             if form == "json"
@@ -53,7 +56,7 @@ class AlertOutputs:
         ]
         if destination:
             second = Delivery(destination, say)
-            self._deliveries.append(second)
+            self.deliveries["file"] = second
             self._sinks.append(JsonLinesSink(second.put))
 
     def write(self, report: Report) -> None:
@@ -74,11 +77,11 @@ class AlertOutputs:
         """
         undelivered = [
             f"{counted(delivery.undelivered, 'alert')} to {delivery.name}"
-            for delivery in self._deliveries
+            for delivery in self.deliveries.values()
             if delivery.undelivered
         ]
         if undelivered:
-            second = ", and add --alerts FILE for a second copy" * (len(self._deliveries) == 1)
+            second = ", and add --alerts FILE for a second copy" * (len(self.deliveries) == 1)
             raise OutputError(
                 f"Not delivered: {', '.join(undelivered)}", f"Mend what is said above{second}"
             )
@@ -92,5 +95,5 @@ class AlertOutputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for delivery in self._deliveries:
+        for delivery in self.deliveries.values():
             delivery.close()

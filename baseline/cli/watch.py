@@ -139,6 +139,8 @@ def command(
         for model in learned.values():
             require_architecture(model, opened.architecture)
         say_what_length_hides(learned, opened.interval, say)
+        if metrics:
+            metrics.follow(incidents, outputs.deliveries)
         for observation in opened.observations:
             if isinstance(observation, Interference):
                 interferences += 1

@@ -26,6 +26,7 @@ _USED: dict[str, dict[str, str]] = {
     "vfsmount": {"mnt_root": "struct dentry *"},
     "mount": {
         "mnt": "struct vfsmount",
+        "mnt_ns": "void *",
         "mnt_parent": "struct mount *",
         "mnt_mountpoint": "struct dentry *",
     },
@@ -40,6 +41,7 @@ _USED: dict[str, dict[str, str]] = {
         "arg_end": "u64",
     },
     "linux_binprm": {"filename": "const char *", "interp": "const char *"},
+    "nsproxy": {"mnt_ns": "void *"},
     "task_struct": {
         "thread_info": "struct thread_info",
         "pid": "int",
@@ -48,6 +50,8 @@ _USED: dict[str, dict[str, str]] = {
         "cgroups": "struct css_set *",
         "cred": "const struct cred *",
         "signal": "struct signal_struct *",
+        "real_parent": "struct task_struct *",
+        "nsproxy": "struct nsproxy *",
     },
     "sock_common": {
         "skc_daddr": "u32",

@@ -1,5 +1,6 @@
 """What a watch counts for Prometheus, and that nobody but this machine may fetch it."""
 
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -9,7 +10,10 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from baseline import __version__
+from baseline.alerts.delivery import Delivery
+from baseline.alerts.destinations import StreamDestination
 from baseline.alerts.detector import Detector
+from baseline.alerts.incident import QUIET, Incidents
 from baseline.alerts.metrics import Address, MetricsServer, WatchMetrics
 from baseline.errors import UsageError
 from baseline.model.budget import Budget
@@ -77,7 +81,7 @@ def of(name: str, signal: str = "") -> str:
 def test_all_begin_at_zero(watched: Watched) -> None:
     fetched = watched.fetch()
     ours = {name: v for name, v in fetched.items() if 'workload="nginx"' in name}
-    assert len(ours) == 3 + 3 * 4 + 3 + 4
+    assert len(ours) == 3 + 3 * 4 + 3 + 4 + 1
     assert set(ours.values()) == {0}
     assert fetched[f'baseline_build_info{{version="{__version__}"}}'] == 1
     assert fetched["process_cpu_seconds_total"] > 0
@@ -129,6 +133,36 @@ def test_alerts_and_what_repeats_them_are_counted(watched: Watched, windows: lis
     assert fetched[of("folded_windows_total")] == watched.detector.folded
 
 
+def test_incidents_are_open_until_they_are_over(watched: Watched) -> None:
+    incidents = Incidents(watched.detector)
+    watched.metrics.follow(incidents, {})
+    assert watched.fetch()[of("open_incidents")] == 0
+    assert incidents.observe(Sighting("nginx", "", SECOND, SHELL, None))
+    assert watched.fetch()[of("open_incidents")] == 1
+    over = SECOND + round(QUIET * SECOND)
+    incidents.observe(Window("another", "", over, over + SECOND, SECOND))
+    assert watched.fetch()[of("open_incidents")] == 0
+
+
+def test_alerts_that_do_not_arrive_are_counted(watched: Watched) -> None:
+    reader, writer = os.pipe()
+    said: list[str] = []
+    delivery = Delivery(StreamDestination(writer, "a pipe"), said.append)
+    watched.metrics.follow(Incidents(watched.detector), {"stdout": delivery})
+    undelivered = 'baseline_undelivered_alerts{destination="stdout"}'
+    delivery.put("read\n")
+    assert os.read(reader, 100) == b"read\n"
+    while watched.fetch()[undelivered]:
+        pass
+    os.close(reader)
+    for _ in range(7):
+        delivery.put("unread\n")
+    assert watched.fetch()[undelivered] == 7
+    delivery.close()
+    os.close(writer)
+    assert watched.fetch()[undelivered] == 7
+
+
 def test_workloads_without_a_model_make_no_series(watched: Watched) -> None:
     before = watched.fetch().keys()
     watched.observe(
@@ -141,6 +175,9 @@ def test_workloads_without_a_model_make_no_series(watched: Watched) -> None:
 
 
 def test_each_is_documented_and_nothing_else(watched: Watched, windows: list[Window]) -> None:
+    reader, writer = os.pipe()
+    delivery = Delivery(StreamDestination(writer, "a pipe"), lambda _: None)
+    watched.metrics.follow(Incidents(watched.detector), {"stdout": delivery})
     watched.observe(windows[0])
     fetched = {
         (re.split("[{ ]", name)[0], tuple(sorted(re.findall(r'[{,](\w+)="', name))))
@@ -151,6 +188,9 @@ def test_each_is_documented_and_nothing_else(watched: Watched, windows: list[Win
     )
     documented = {(name, tuple(sorted(re.findall(r"`(\w+)`", labels)))) for name, labels in rows}
     assert fetched == documented
+    delivery.close()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_port_in_use_is_refused(watched: Watched) -> None:

@@ -24,8 +24,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def command(models: Path, *options: str) -> list[str]:
-    watch = baseline("watch", "--from", RECORDING, "--models", models, *options)
+def command(models: Path, *options: str, recording: Path = RECORDING) -> list[str]:
+    watch = baseline("watch", "--from", recording, "--models", models, *options)
     return [str(argument) for argument in watch]
 
 
@@ -58,6 +58,29 @@ def test_they_are_fetched_from_a_running_watch(models: Path) -> None:
     _, talk = process.communicate()
     assert process.returncode == 0, talk
     assert "; nothing lost.\n" in talk
+
+
+def test_they_tell_what_is_open_and_what_did_not_arrive(models: Path) -> None:
+    intruded = CHECKOUT / "data" / "nginx" / "intruded"
+    watch = command(models, "--pace", "5", "--metrics", "0", recording=intruded)
+    process = subprocess.Popen(
+        watch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()  # nobody reads it
+    pattern = re.compile(r"Metrics are at (http://127\.0\.0\.1:\d+/metrics)\n")
+    url = next(found[1] for line in process.stderr if (found := pattern.fullmatch(line)))
+    undelivered = re.compile(r'^baseline_undelivered_alerts{destination="stdout"} [1-9]', re.M)
+    text = ""
+    while not undelivered.search(text):
+        assert process.poll() is None
+        with build_opener(ProxyHandler({})).open(url) as answer:
+            text = answer.read().decode()
+    assert value_of("open_incidents", text) == 1
+    process.send_signal(signal.SIGINT)
+    _, talk = process.communicate()
+    assert process.returncode == 1, talk
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

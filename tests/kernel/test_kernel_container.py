@@ -1,4 +1,4 @@
-"""A real container, by runc."""
+"""Real containers, by runc."""
 
 import json
 import secrets
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from expected import ngrams, peers, started
+from expected import lineage, ngrams, peers, started
 from requirements import require_tools
 from watching import Cgroup, Watch
 
@@ -18,6 +18,10 @@ pytestmark = pytest.mark.kernel
 
 NUMBER = 340
 """No call has this number, so nobody else in the container makes it."""
+
+
+STARTS = 30
+"""In one of ten or so runc is late to move the container's first process into its cgroup."""
 
 
 @dataclass
@@ -45,18 +49,20 @@ def runc(*arguments: str) -> None:
 
 @pytest.fixture
 def container(cgroup: Cgroup, tmp_path: Path) -> Iterator[Callable[[str], Container]]:
-    """Creates a container that a Kubernetes node could have made, to run a shell script."""
+    """Creates containers that a Kubernetes node could have made, to run a shell script."""
     require_tools("runc", "busybox")
-    identity = secrets.token_hex(32)
+    root = tmp_path / "rootfs/bin"
+    root.mkdir(parents=True)
+    shutil.copy(shutil.which("busybox") or "busybox", root)
+    shutil.copy(cgroup.programs["calls"], root)
+    (root / "sh").symlink_to("busybox")
+    runc("spec", "--bundle", str(tmp_path))
+    specification = (tmp_path / "config.json").read_text()
+    created: list[str] = []
 
     def create(script: str) -> Container:
-        root = tmp_path / "rootfs/bin"
-        root.mkdir(parents=True)
-        shutil.copy(shutil.which("busybox") or "busybox", root)
-        shutil.copy(cgroup.programs["calls"], root)
-        (root / "sh").symlink_to("busybox")
-        runc("spec", "--bundle", str(tmp_path))
-        configuration = json.loads((tmp_path / "config.json").read_text())
+        identity = secrets.token_hex(32)
+        configuration = json.loads(specification)
         configuration["process"] |= {"terminal": False, "args": ["/bin/sh", "-c", script]}
         configuration["linux"]["cgroupsPath"] = f"/{cgroup.path}/{identity}"
         configuration["linux"]["namespaces"] = [
@@ -70,11 +76,14 @@ def container(cgroup: Cgroup, tmp_path: Path) -> Iterator[Callable[[str], Contai
             "io.kubernetes.cri.container-name": "app",
         }
         (tmp_path / "config.json").write_text(json.dumps(configuration))
+        created.append(identity)
         runc("create", "--bundle", str(tmp_path), identity)
         return Container(identity, f"{cgroup.path}/{identity}")
 
     yield create
-    subprocess.run(["runc", "delete", "--force", identity], stderr=subprocess.DEVNULL, check=False)
+    for identity in created:
+        command = ["runc", "delete", "--force", identity]
+        subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
     # runc made its cgroup in the version 1 hierarchies too, where there are any.
     for folder in Path("/sys/fs/cgroup").glob(f"*/{cgroup.path}"):
         if folder != cgroup.folder:
@@ -102,3 +111,17 @@ def test_what_a_container_does(
     assert {names[-1] for names in counts} > {"execve", "exit_group", "connect"}
     assert started(window) == {"/bin/busybox": 1 + 7, "/bin/busybox > /bin/calls": 1}
     assert peers(window) == {f"tcp out to 127.0.0.1:{port}": 7}
+
+
+def test_a_container_has_the_same_lineages_at_each_start(
+    cgroup: Cgroup, watch: Callable[..., Watch], container: Callable[[str], Container]
+) -> None:
+    watching = watch(f"{cgroup.path}/*")
+    containers = [container("/bin/calls; :") for _ in range(STARTS)]
+    for created in containers:
+        runc("exec", created.identity, "/bin/calls")
+        created.run()
+    watching.read()
+    assert [started(watching.window(Cgroup(c.cgroup, cgroup.programs))) for c in containers] == [
+        {"/bin/calls": 1, "/bin/busybox": 1, lineage(["/bin/busybox", "/bin/calls"]): 1}
+    ] * STARTS
