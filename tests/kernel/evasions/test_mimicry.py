@@ -6,7 +6,7 @@ import pytest
 from victim import Victim, calls
 
 from baseline.alerts.alert import RaisedBy
-from baseline.window import Signal
+from baseline.model.score import Signal
 
 pytestmark = pytest.mark.kernel
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from victim import Site, Victim, executables, lineages, programs
 
-from baseline.window import Image, Signal
+from baseline.model.score import Signal
+from baseline.window import Image
 
 pytestmark = pytest.mark.kernel
 
