@@ -170,7 +170,7 @@ def test_ever_new_clients_are_new_and_weigh_next_to_nothing() -> None:
         )
 
     comparison = compare(clients(51), clients(52))
-    new = comparison.new[Signal.CONNECTIONS]
+    new = comparison.new[Signal.CONNECTIONS_IN]
     assert len(new) == 300
     assert max(d.bits for d in new) < 3
     assert comparison.alerts == ()

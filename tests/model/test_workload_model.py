@@ -1,4 +1,5 @@
 import math
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -75,7 +76,7 @@ def test_a_shell_is_flagged_by_every_signal_and_explained(
     assert (shell.item, shell.count, shell.seen) == (SHELL_STARTED, 1, None)
     assert shell.nearest == "/usr/bin/nginx starts nothing"
     assert evidence["tcp out to 203.0.113.9:4444"].nearest == "no tcp connection out at all"
-    assert evidence["execve"].nearest.startswith("17 other calls, most of all ")
+    assert re.match(r"\d\d other calls, most of all recvfrom \(", evidence["execve"].nearest)
     assert any(" > openat > fstat" in description for description in evidence)
 
 
