@@ -49,7 +49,7 @@ def test_a_tool_in_the_place_of_a_known_program_is_seen_by_its_calls(
     finally:
         kept.replace(site.helper)
     assert programs(alerts) == set()
-    assert {alert.signal for alert in alerts} == {Signal.NGRAMS}
+    assert Signal.CALLS in {alert.signal for alert in alerts} <= {Signal.CALLS, Signal.NGRAMS}
     assert Image(str(site.helper)) in executables(alerts)
 
 
