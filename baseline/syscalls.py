@@ -89,6 +89,19 @@ def pack(symbols: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     return packed | kind << np.uint64(KIND_SHIFT)
 
 
+def symbols_of(ngrams: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+    """The newest symbol of each n-gram, with its kind above it."""
+    newest = ngrams & np.uint64((1 << SYMBOL_BITS) - 1)
+    return (ngrams >> np.uint64(KIND_SHIFT) << np.uint64(SYMBOL_BITS) | newest).astype(np.uint16)
+
+
+def calls_of(ngrams: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+    """The same of the call that was made, whether what came before it was folded away or not."""
+    symbols = symbols_of(ngrams)
+    is_folded = symbols >> SYMBOL_BITS == KIND_FOLDED
+    return np.where(is_folded, symbols & np.uint16((1 << SYMBOL_BITS) - 1), symbols)
+
+
 def symbol_name(symbol: int, architecture: str = ARCHITECTURE) -> str:
     """What people call a symbol (with its kind, as :func:`unpack` gives it).
 

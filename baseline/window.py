@@ -20,17 +20,12 @@ MAX_LINEAGE = 8
 """Images that the collector keeps of a lineage: the program and up to seven ancestors."""
 
 
-class Signal(StrEnum):
-    """What evidence comes from: the three histograms, and how many of each call there are."""
+class Histogram(StrEnum):
+    """What a window counts."""
 
     NGRAMS = "ngrams"
     EXECUTIONS = "executions"
     CONNECTIONS = "connections"
-    CALLS = "calls"
-
-
-HISTOGRAMS = (Signal.NGRAMS, Signal.EXECUTIONS, Signal.CONNECTIONS)
-"""What is counted; the calls are a marginal of the n-grams."""
 
 
 class Image(NamedTuple):
@@ -114,6 +109,13 @@ def is_folded(item: int | Execution | Connection) -> bool:
     if isinstance(item, Execution):
         return item.image == FOLDED_IMAGE
     return not item.peer
+
+
+def histogram_of(item: int | Execution | Connection) -> Histogram:
+    """What counts an item; a packed n-gram is a number."""
+    if isinstance(item, int):
+        return Histogram.NGRAMS
+    return Histogram.EXECUTIONS if isinstance(item, Execution) else Histogram.CONNECTIONS
 
 
 @dataclass(frozen=True, eq=False)

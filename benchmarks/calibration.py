@@ -45,7 +45,7 @@ from baseline.model.workload_model import WorkloadModel
 from baseline.recordings.reader import Recording
 from baseline.recordings.replay import replay
 from baseline.sighting import Observation, Sighting
-from baseline.window import HISTOGRAMS, Signal, Window
+from baseline.window import Histogram, Window
 
 PROMISES = (5, 10, 20, 40)
 """Alerts that the budgets promise for the time watched."""
@@ -164,7 +164,7 @@ def sighted(split: Split) -> list[Observation]:
     chance = np.random.default_rng(1)
     observed: list[Observation] = []
     for window in split.watched:
-        items = [i for s, those in items_of([window]).items() for i in those if i not in known[s]]
+        items = [i for h, those in items_of([window]).items() for i in those if i not in known[h]]
         moments = window.start + chance.random(len(items)) * (window.end - window.start)
         observed += [
             Sighting(window.workload, window.replica, int(moment), item, None)
@@ -190,7 +190,7 @@ def alerts(split: Split, observed: Sequence[Observation] | None = None) -> list[
 def predictions(split: Split) -> list[Prediction]:
     """Learn more and more, and each time predict what follows, for each signal that there is."""
     windows = in_order(split.learned, split.watched)
-    occurring = [signal for signal, items in items_of(windows).items() if items]
+    occurring = [histogram for histogram, items in items_of(windows).items() if items]
     rows = []
     for share in LEARNED_SHARES:
         now, then = (round(len(windows) * part) for part in (share, share + PREDICTED_SHARE))
@@ -198,20 +198,20 @@ def predictions(split: Split) -> list[Prediction]:
         completeness = completeness_of(learned)
         known, met = items_of(learned), items_of(ahead)
         hours = seconds(ahead) / HOUR
-        for signal in occurring:
-            new = completeness.signals[signal].new_items(hours * HOUR)
-            rates = (n / hours for n in (new.low, new.high, len(met[signal] - known[signal])))
-            rows.append(Prediction(split.data, split.workload, signal.value, share, *rates))
+        for histogram in occurring:
+            new = completeness.signals[histogram].new_items(hours * HOUR)
+            rates = (n / hours for n in (new.low, new.high, len(met[histogram] - known[histogram])))
+            rows.append(Prediction(split.data, split.workload, histogram.value, share, *rates))
     return sorted(rows, key=attrgetter("signal", "learned"))
 
 
-def items_of(windows: Iterable[Window]) -> dict[Signal, set[Item]]:
+def items_of(windows: Iterable[Window]) -> dict[Histogram, set[Item]]:
     """The distinct items of each histogram."""
-    items: dict[Signal, set[Item]] = {signal: set() for signal in HISTOGRAMS}
+    items: dict[Histogram, set[Item]] = {histogram: set() for histogram in Histogram}
     for window in windows:
-        items[Signal.NGRAMS].update(window.ngrams.ngrams.tolist())
-        items[Signal.EXECUTIONS].update(window.executions)
-        items[Signal.CONNECTIONS].update(window.connections)
+        items[Histogram.NGRAMS].update(window.ngrams.ngrams.tolist())
+        items[Histogram.EXECUTIONS].update(window.executions)
+        items[Histogram.CONNECTIONS].update(window.connections)
     return items
 
 

@@ -11,17 +11,11 @@ from baseline.alerts.alert import RaisedBy
 from baseline.alerts.lasting_shift import KEPT
 from baseline.alerts.written_alert import WrittenAlert, WrittenEvidence
 from baseline.model.acceptance import accept, unknown_part
-from baseline.model.calls import CallModel
-from baseline.model.score import Call, Item
+from baseline.model.calls import alone, call_of
+from baseline.model.score import Call, Item, Signal, Volume
+from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import (
-    Connection,
-    Execution,
-    NgramCounts,
-    Signal,
-    Window,
-    total,
-)
+from baseline.window import Connection, Execution, NgramCounts, Window, total
 
 _ROUNDED = 0.005
 """How much the bits of a written alert may be off."""
@@ -75,16 +69,15 @@ class Acceptance:
         return scale.calibration.bits(scale.evidence(by_signal)) < alert.threshold
 
     def _unlisted(self, alert: WrittenAlert) -> float:
-        """Bits that the n-grams which an alert does not list carried and carry no more."""
-        before = self.before.signals[Signal.NGRAMS]
+        """Bits that the n-grams which an alert does not list carry less than before.
+
+        They carry more where a call that was never made has become known, and its order has not.
+        """
+        before, after = (model.signals[Signal.NGRAMS] for model in (self.before, self.after))
         listed = [(e.bits, before.bits(e.item)) for e in alert.evidence if isinstance(e.item, int)]
         # What was listed tells what part of their bits counted in that window.
         share = next((bits / whole for bits, whole in listed if whole > 0), 1.0)
-        return share * math.fsum(
-            before.bits(ngram)
-            for ngram in alert.unlisted_ngrams
-            if self.after.knows(ngram) and not self.before.knows(ngram)
-        )
+        return share * math.fsum(before.bits(n) - after.bits(n) for n in alert.unlisted_ngrams)
 
     def _left(self, evidence: WrittenEvidence) -> float:
         """Bits of a piece of evidence to the new model."""
@@ -118,9 +111,9 @@ def accept_alerts(
     told = {note.split(":")[0] for note in model.provenance.notes}
     first = [alert for alert in alerts if _NOTE.format(alert.id) not in told]
     windows = [_window(alert, (unlisted or {}).get(alert.id, ())) for alert in alerts]
-    calls = model.signals[Signal.CALLS]
-    volumes = _volumes(calls, first) if isinstance(calls, CallModel) else {}
-    judged = isinstance(calls, CallModel) and calls.judges_volumes
+    calls = model.signals[Signal.VOLUMES]
+    volumes = _volumes(calls, first) if isinstance(calls, VolumeModel) else {}
+    judged = isinstance(calls, VolumeModel) and calls.judges_volumes
     after = accept(model, windows, dict(volumes.values()))
     notes = [f"{_NOTE.format(a.id)}: {a.headline}"[:_LONGEST_NOTE] for a in first]
     return Acceptance(
@@ -137,6 +130,9 @@ def _window(alert: WrittenAlert, unlisted: Iterable[Item]) -> Window:
     counts: dict[Item | str, int] = dict.fromkeys([*unlisted, *alert.unlisted_ngrams], 1)
     counts |= {e.item: max(e.count, 1) for e in alert.evidence}
     ngrams = {item: n for item, n in counts.items() if isinstance(item, int)}
+    made = {call_of(ngram) for ngram in ngrams}
+    calls = {item: n for item, n in counts.items() if isinstance(item, Call) and item not in made}
+    ngrams |= {alone(call): n for call, n in calls.items()}
     return Window(
         alert.workload,
         alert.replica,
@@ -151,10 +147,10 @@ def _window(alert: WrittenAlert, unlisted: Iterable[Item]) -> Window:
     )
 
 
-def _volumes(model: CallModel, alerts: Iterable[WrittenAlert]) -> dict[str, tuple[Call, float]]:
+def _volumes(model: VolumeModel, alerts: Iterable[WrittenAlert]) -> dict[str, tuple[Volume, float]]:
     """Name -> call of the model, and the bits that the alerts had it carry in a window at most."""
-    calls = {model.describe(call): call for call in map(Call, model.symbols.tolist())}
-    volumes: dict[str, tuple[Call, float]] = {}
+    calls = {model.describe(call): call for call in map(Volume, model.symbols.tolist())}
+    volumes: dict[str, tuple[Volume, float]] = {}
     for alert in alerts:
         windows = 1
         if alert.test == RaisedBy.SHIFT and model.length:

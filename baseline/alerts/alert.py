@@ -12,20 +12,29 @@ from pathlib import PurePosixPath
 from baseline.alerts.flood import Flood
 from baseline.alerts.redacted import redacted_evidence, redacted_item, redacted_process
 from baseline.container import Container
-from baseline.model.score import Call, Evidence, Item, Score, signal_of
+from baseline.model.score import NOVELTIES, Call, Evidence, Item, Score, Signal, Volume, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import ngram_names, symbol_name
-from baseline.window import HISTOGRAMS, Connection, Execution, Image, Signal
+from baseline.window import Connection, Execution, Image
 
 # An unseen program or peer names an event better than the system calls it made, however many bits
-# those carry.
-_MOST_TELLING = (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS, Signal.CALLS)
+# those carry.  But clients come and go.
+_MOST_TELLING = (
+    Signal.EXECUTIONS,
+    Signal.CONNECTIONS_OUT,
+    Signal.CALLS,
+    Signal.CONNECTIONS_IN,
+    Signal.NGRAMS,
+    Signal.VOLUMES,
+)
 _MOST_UNLISTED = 4096
 _NOUNS = {
     Signal.EXECUTIONS: "program",
-    Signal.CONNECTIONS: "peer",
+    Signal.CONNECTIONS_OUT: "peer",
+    Signal.CALLS: "system call",
+    Signal.CONNECTIONS_IN: "client",
     Signal.NGRAMS: "system-call sequence",
-    Signal.CALLS: "volume",
+    Signal.VOLUMES: "volume",
 }
 
 
@@ -41,7 +50,8 @@ class RaisedBy(StrEnum):
 def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> Evidence:
     """The piece of evidence that says best what happened.
 
-    The heaviest unseen program, else unseen peer, else unseen n-gram, else the heaviest of all.
+    The heaviest unseen program, else peer that was called, else call, else client, else n-gram,
+    else the heaviest of all.
 
     Raises:
         ValueError: there is no evidence.
@@ -147,23 +157,24 @@ class Alert:
     def _sentence(self, leading: Evidence, among: int) -> str:
         item = leading.item
         unseen = item in self.unseen
+        by = f", by {self.process.comm}" if self.process else ""
         if isinstance(item, Execution):
             starter = PurePosixPath(item.lineage[-2].path).name if len(item.lineage) > 1 else ""
             novelty = "never seen in learning" if unseen else "rare in learning"
             return f"{starter or 'something'} started {item.image} as uid {item.uid}, {novelty}"
         if isinstance(item, Connection):
-            by = f", by {self.process.comm}" if self.process else ""
-            return f"{'new' if unseen else 'rare'} peer: {item}{by}"
+            return f"{'new' if unseen else 'rare'} {_NOUNS[leading.signal]}: {item}{by}"
         if isinstance(item, Call):
+            return f"never made {leading.description} before{by}"
+        if isinstance(item, Volume):
             normal = f"; {leading.nearest}" if leading.nearest else ""
             return (
                 f"unusual number of system calls: {leading.count:,} {leading.description}{normal}"
             )
         if not unseen:
             return f"unusual system calls, most of all: {leading.description}"
-        if not among:
-            return f"unseen system-call sequence: {leading.description}"
-        return f"{among + 1:,} unseen system-call sequences, most of all: {leading.description}"
+        those = f"{among + 1:,} unseen {_plural(leading.signal, among + 1)}, most of all"
+        return f"{those if among else 'unseen system-call sequence'}: {leading.description}"
 
     def to_dict(self) -> dict[str, object]:
         """The alert in types that JSON has.
@@ -176,8 +187,9 @@ class Alert:
         workload, replica    text
         headline             what happened, in one line
         test                 ``first sight``, ``window``, ``lasting shift`` or ``flood``
-        signal               of the leading evidence: ``ngrams``, ``executions``, ``connections``
-                             or ``calls``
+        signal               of the leading evidence: ``ngrams`` (known calls in a new order),
+                             ``calls`` (never made before), ``executions``, ``connections_in``,
+                             ``connections_out`` or ``volumes`` (of known calls)
         bits, threshold      how rare so much evidence is in normal time, and how rare it had to be
         p_value              the same as a probability for a window
         once_in_seconds      seconds of normal time in which it comes once
@@ -200,9 +212,9 @@ class Alert:
                              sights); or null
         ===================  ==============================================================
 
-        An ``item`` is ``{syscalls, packed}``, ``{lineage, uid}``, ``{direction, protocol, peer,
-        port}`` or ``{syscall}``; a lineage is a list of ``{path, script, unlinked}``, oldest
-        ancestor first.  Secrets are ``[redacted]``.
+        An ``item`` is ``{syscalls, packed}``, ``{syscall, symbol}`` of a call, ``{lineage, uid}``,
+        ``{direction, protocol, peer, port}`` or ``{syscall}`` of a volume; a lineage is a list of
+        ``{path, script, unlinked}``, oldest ancestor first.  Secrets are ``[redacted]``.
         """
         unseen = Counter(map(signal_of, self.unseen))
         return {
@@ -238,7 +250,7 @@ class Alert:
                 }
                 for e in self.score.evidence
             ],
-            "unseen": {signal.value: unseen[signal] for signal in HISTOGRAMS},
+            "unseen": {signal.value: unseen[signal] for signal in NOVELTIES},
             "unlisted_ngrams": self._unlisted_ngrams(),
             "already_reported": self.already_reported,
             "folded": self.folded,
@@ -256,6 +268,8 @@ class Alert:
         if isinstance(item, Connection):
             return item._asdict()
         if isinstance(item, Call):
+            return {"syscall": symbol_name(item.symbol, self.architecture), "symbol": item.symbol}
+        if isinstance(item, Volume):
             return {"syscall": symbol_name(item.symbol, self.architecture)}
         # As text: many readers of JSON keep 53 bits of a number.
         return {"syscalls": list(ngram_names(item, self.architecture)), "packed": f"{item:#018x}"}

@@ -4,16 +4,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
 from baseline.alerts.allowance import Allowance
 from baseline.alerts.flood import Flood, NewThisSecond, flood_in, folded_in
 from baseline.alerts.lasting_shift import LastingShift
 from baseline.container import Container
 from baseline.model.running_window import RunningWindow
-from baseline.model.score import LEAST_P_VALUE, Call, Item, Score, signal_of
+from baseline.model.score import (
+    LEAST_P_VALUE,
+    NOVELTIES,
+    Call,
+    Item,
+    Score,
+    Signal,
+    Volume,
+    signal_of,
+)
 from baseline.model.workload_model import WorkloadModel, counted
 from baseline.sighting import Observation, Process, Sighting
-from baseline.window import HISTOGRAMS, Signal, Window, is_folded
+from baseline.syscalls import calls_of
+from baseline.window import Window, is_folded
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -32,8 +44,10 @@ JUDGED = 256
 
 _FIRST_SIGHTS = {
     Signal.NGRAMS: (4, 1.0),
+    Signal.CALLS: (4, 1.0),
     Signal.EXECUTIONS: (16, 4.0),
-    Signal.CONNECTIONS: (16, 4.0),
+    Signal.CONNECTIONS_IN: (16, 4.0),
+    Signal.CONNECTIONS_OUT: (16, 4.0),
 }
 """How many alerts first sights of each signal raise: at once, and then in a second."""
 
@@ -81,7 +95,7 @@ class _Watched:
     acting: dict[int, int] = field(default_factory=dict)
     running: dict[str, RunningWindow] = field(default_factory=dict)
     judged: dict[Signal, Allowance] = field(
-        default_factory=lambda: {signal: Allowance(JUDGED, JUDGED) for signal in HISTOGRAMS}
+        default_factory=lambda: {signal: Allowance(JUDGED, JUDGED) for signal in NOVELTIES}
     )
     telling: dict[Signal, Allowance] = field(
         default_factory=lambda: {s: Allowance(*rate) for s, rate in _FIRST_SIGHTS.items()}
@@ -183,25 +197,30 @@ class Detector:
 
     def _observe_sighting(self, sighting: Sighting, watched: _Watched) -> Alert | None:
         item, time, process = sighting.item, sighting.time, sighting.process
-        if watched.model.knows(item):
+        news = watched.model.novelties(item)
+        if not news:
             return None
         if process:
-            _remember(watched.processes, item, process)
+            for new in news:
+                _remember(watched.processes, new, process)
         running = watched.running.get(sighting.replica)
         if running is None:
             running = RunningWindow(watched.model, {})
             _remember(watched.running, sighting.replica, running)
         # What is older than the last window was judged with it.
-        if time <= running.since or item in running or self._recently(watched, item, time):
+        news = [n for n in news if n not in running and not self._recently(watched, n, time)]
+        if time <= running.since or not news:
             return None
         flood = watched.this_second.add(item, time)
         if _is_near(watched.flooded, time, self._repeat_after):
             flood = None
-        signal = signal_of(item)
-        if not watched.judged[signal].take(time) or not running.add(item, time):
+        signal = signal_of(news[0])
+        if not watched.judged[signal].take(time) or not running.add(news, time):
             watched.folded = watched.folded._replace(sightings=watched.folded.sightings + 1)
         told = watched.acting.get(process.pid) if process else None
-        is_same_act = signal == Signal.NGRAMS and _is_near(told, time, round(_SAME_ACT * 1e9))
+        is_same_act = signal in {Signal.NGRAMS, Signal.CALLS} and _is_near(
+            told, time, round(_SAME_ACT * 1e9)
+        )
         if not flood and (is_same_act or not watched.telling[signal].has(time)):
             return None
         if not running.is_anomaly:
@@ -277,10 +296,10 @@ class Detector:
         """What a window shows that an alert told of not long ago."""
         if not watched.reported:
             return set()
-        items = [*_items(window), *(item for item in watched.reported if isinstance(item, Call))]
+        items = [*_items(window), *(item for item in watched.reported if isinstance(item, Volume))]
         repeated = {item for item in items if self._recently(watched, item, window.end)}
-        if any(isinstance(item, Call) for item in repeated):
-            for surprise in watched.model.signals[Signal.CALLS].surprises(window):
+        if any(isinstance(item, Volume) for item in repeated):
+            for surprise in watched.model.signals[Signal.VOLUMES].surprises(window):
                 if surprise.item in repeated:  # it lasts
                     _remember(watched.reported, surprise.item, window.end)
         return repeated
@@ -328,7 +347,7 @@ class Detector:
 
     def _recently(self, watched: _Watched, item: Item, time: int) -> bool:
         """Whether an alert told of this not long ago."""
-        limit = self._lasts_for if isinstance(item, Call) else self._repeat_after
+        limit = self._lasts_for if isinstance(item, Volume) else self._repeat_after
         return _is_near(watched.reported.get(item), time, limit)
 
 
@@ -340,7 +359,7 @@ def _fold(watched: _Watched, items: int = 0) -> None:
 
 def _is_another_kind(item: Item) -> bool:
     """Whether something new is more than one more thing of a flood: a program or a peer."""
-    return not isinstance(item, int | Call) and not is_folded(item)
+    return not isinstance(item, int | Call | Volume) and not is_folded(item)
 
 
 def _is_near(told: int | None, time: int, limit: int) -> bool:
@@ -357,6 +376,7 @@ def _items(window: Window) -> Iterator[Item]:
     yield from window.executions
     yield from window.connections
     yield from window.ngrams.ngrams.tolist()
+    yield from map(Call, np.unique(calls_of(window.ngrams.ngrams)).tolist())
 
 
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:

@@ -19,8 +19,9 @@ from typing import NamedTuple
 from baseline.alerts.alert import Alert, RaisedBy, iso_time
 from baseline.alerts.allowance import Allowance
 from baseline.alerts.detector import REPEAT_AFTER, Detector, Folded
+from baseline.model.score import Signal
 from baseline.sighting import Observation
-from baseline.window import Connection, Execution, Signal, Window
+from baseline.window import Connection, Execution, Window
 
 QUIET = REPEAT_AFTER
 """Seconds without evidence after which an incident is over."""

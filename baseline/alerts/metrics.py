@@ -17,9 +17,9 @@ from baseline.alerts.delivery import Delivery
 from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Incidents
 from baseline.errors import BaselineError, UsageError
-from baseline.model.score import signal_of
+from baseline.model.score import Signal
 from baseline.sighting import Observation, Sighting
-from baseline.window import HISTOGRAMS, Signal, Window
+from baseline.window import Histogram, Window, histogram_of
 
 try:
     from prometheus_client import (
@@ -142,9 +142,9 @@ class WatchMetrics:
         for counter in (self._windows, self._calls, self._repeated):
             counter.labels(workload)
         for counter in (self._overflowed, self._lost, self._unaccounted):
-            for signal in (*HISTOGRAMS, _EVENTS):
+            for signal in (*Histogram, _EVENTS):
                 counter.labels(workload, signal)
-        for signal in HISTOGRAMS:
+        for signal in Histogram:
             self._sights.labels(workload, signal)
         for signal in Signal:
             self._alerts.labels(workload, signal)
@@ -172,7 +172,7 @@ class WatchMetrics:
         if workload not in self._workloads:
             self._unwatched.inc(isinstance(observation, Window))
         elif isinstance(observation, Sighting):
-            self._sights.labels(workload, signal_of(observation.item)).inc()
+            self._sights.labels(workload, histogram_of(observation.item)).inc()
         else:
             self._observe_window(observation, detector)
         if alert:
@@ -182,7 +182,7 @@ class WatchMetrics:
         workload = window.workload
         self._windows.labels(workload).inc()
         self._calls.labels(workload).inc(window.ledger.ngrams.counted)
-        for signal in (*HISTOGRAMS, _EVENTS):
+        for signal in (*Histogram, _EVENTS):
             tally = getattr(window.ledger, signal)
             self._overflowed.labels(workload, signal).inc(tally.overflowed)
             self._lost.labels(workload, signal).inc(tally.lost)

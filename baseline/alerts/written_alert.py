@@ -15,13 +15,14 @@ from baseline.alerts.alert import RaisedBy
 from baseline.alerts.incident import Event
 from baseline.alerts.json_lines import TAMPERING
 from baseline.errors import BaselineError
-from baseline.model.connections import ConnectionModel
+from baseline.model.calls import CallModel
+from baseline.model.connections import InboundModel, OutboundModel
 from baseline.model.executions import ExecutionModel
-from baseline.model.score import Item, signal_of
-from baseline.window import HISTOGRAMS, Signal
+from baseline.model.score import NOVELTIES, PEERS, Item, Signal, signal_of
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MOST_COUNTED = 1 << 62
+_NAMED = tuple(signal for signal in NOVELTIES if signal != Signal.CALLS)
 _NO_ALERT = (
     ValueError,
     TypeError,
@@ -107,9 +108,14 @@ class WrittenAlert:
 
     @property
     def unlisted(self) -> int:
-        """How many unseen items it does not name: there were too many."""
-        listed = sum(evidence.signal in HISTOGRAMS for evidence in self.evidence)
-        return max(sum(self.unseen.values()) - listed - len(self.unlisted_ngrams), 0)
+        """How many unseen items it does not name, because there were too many.
+
+        Calls are not counted: n-grams name them.
+        """
+        items = [evidence.item for evidence in self.evidence]
+        listed = sum(signal_of(i) in _NAMED for i in items if not isinstance(i, str))
+        unseen = sum(number for signal, number in self.unseen.items() if signal in _NAMED)
+        return max(unseen - listed - len(self.unlisted_ngrams), 0)
 
 
 def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
@@ -154,10 +160,13 @@ def _item(signal: Signal, values: Mapping[str, Any]) -> Item | str:
     if signal == Signal.EXECUTIONS:
         lineage = [(_text(i["path"]), _text(i["script"]), i["unlinked"]) for i in values["lineage"]]
         return ExecutionModel.decode((lineage, values["uid"]))
-    if signal == Signal.CONNECTIONS:
+    if signal in PEERS:
         texts = [_text(values[name]) for name in ("direction", "protocol", "peer")]
-        return ConnectionModel.decode((*texts, values["port"]))
+        kind = InboundModel if signal == Signal.CONNECTIONS_IN else OutboundModel
+        return kind.decode((*texts, values["port"]))
     if signal == Signal.CALLS:
+        return CallModel.decode((values["symbol"],))
+    if signal == Signal.VOLUMES:
         return _text(values["syscall"])
     return _ngram(values["packed"])
 

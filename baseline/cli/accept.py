@@ -22,7 +22,7 @@ from baseline.cli.progress import say
 from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError, UsageError
 from baseline.model.budget import Budget
-from baseline.model.score import Item
+from baseline.model.score import Call, Item
 from baseline.model.storage import (
     MANIFEST,
     load_models,
@@ -224,7 +224,7 @@ def _require_same_calls(model: WorkloadModel, alert: WrittenAlert) -> None:
     """Refuse an alert whose system calls have other numbers than the model's."""
     for evidence in alert.evidence:
         item = evidence.item
-        if isinstance(item, int) and (
+        if isinstance(item, int | Call) and (
             model.signals[evidence.signal].describe(item) != evidence.description
         ):
             raise ModelError(

@@ -21,11 +21,12 @@ from baseline.model.budget import DEFAULT_BUDGET
 from baseline.model.completeness import WorkloadCompleteness
 from baseline.model.inheritance import inherit as inherited
 from baseline.model.inspection import MOST_FALSE_ALARMS
+from baseline.model.score import PEERS, Signal
 from baseline.model.storage import load_models, require_no_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.recordings.format import HEADER_FILE
-from baseline.window import HISTOGRAMS, Signal
+from baseline.window import Histogram
 
 CEILING = HOUR
 """Seconds after which ``--until-stable`` gives up, where no duration is given."""
@@ -211,7 +212,10 @@ def _learned(models: Iterable[WorkloadModel]) -> Table:
             printable(model.workload),
             f"{training.windows:,}",
             f"{training.ledger.ngrams.counted:,}",
-            *(f"{model.signals[signal].items:,}" for signal in HISTOGRAMS),
+            *(
+                f"{sum(model.signals[signal].items for signal in signals):,}"
+                for signals in ((Signal.NGRAMS,), (Signal.EXECUTIONS,), PEERS)
+            ),
             f"{training.ledger.lost:,}",
             _rate(model.false_alarms_per_week),
         )
@@ -226,7 +230,7 @@ def _completeness(completeness: Mapping[str, WorkloadCompleteness]) -> Table:
     table.add_column("new n-grams/h (90%)", justify="right", no_wrap=True)
     table.add_column("because", overflow="fold")
     for workload, its in sorted(completeness.items()):
-        coming = its.signals[Signal.NGRAMS].new_items(HOUR)
+        coming = its.signals[Histogram.NGRAMS].new_items(HOUR)
         table.add_row(
             printable(workload),
             its.state.value,

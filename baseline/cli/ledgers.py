@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from baseline.window import HISTOGRAMS, Ledger, Window
+from baseline.window import Histogram, Ledger, Window
 
 
 class LossReport:
@@ -33,12 +33,12 @@ class LossReport:
 def complaint_about(ledger: Ledger) -> str:
     """What is not right about a ledger; empty where everything arrived and adds up."""
     complaints = []
-    for signal in HISTOGRAMS:
-        tally = getattr(ledger, signal.value)
+    for histogram in Histogram:
+        tally = getattr(ledger, histogram.value)
         if tally.lost:
-            complaints.append(f"{tally.lost:,} of {tally.counted:,} {signal.value} lost")
+            complaints.append(f"{tally.lost:,} of {tally.counted:,} {histogram.value} lost")
         if tally.missing:
-            complaints.append(f"{tally.missing:,} {signal.value} unaccounted for")
+            complaints.append(f"{tally.missing:,} {histogram.value} unaccounted for")
     if ledger.events.lost:
         complaints.append(f"{ledger.events.lost:,} first-sight events dropped")
     return ", ".join(complaints)

@@ -1,14 +1,12 @@
 """What a single part of the training brought: kept out, listed, or a reason to refuse."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from baseline.cli.progress import counted
 from baseline.errors import ModelError
 from baseline.model.quarantine import Quarantined, find_quarantined, without
-from baseline.model.score import signal_of
-from baseline.window import Signal, Window
+from baseline.window import Window
 
 _LISTED = 5
 _STORED = 200
@@ -48,12 +46,10 @@ def quarantine(
 
 
 def _listing(workload: str, part: Quarantined, architecture: str) -> list[str]:
-    signals = Counter(map(signal_of, part.items))
-    programs, peers, ngrams = (
-        signals[s] for s in (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS)
-    )
-    told = part.describe(architecture)[: min(programs + peers, _LISTED)]
-    more = programs + peers - len(told)
+    ngrams = sum(isinstance(item, int) for item in part.items)
+    others = len(part.items) - ngrams
+    told = part.describe(architecture)[: min(others, _LISTED)]
+    more = others - len(told)
     return [
         f"Kept out of {workload}: what {_place(part)} alone showed",
         *(f"  {line}" for line in told),

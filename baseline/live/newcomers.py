@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
-from baseline.model.score import Item, signal_of
+import numpy as np
+
+from baseline.model.score import Call, Item, Signal, signal_of
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Connection, Execution, Signal, Window
+from baseline.syscalls import calls_of
+from baseline.window import Connection, Execution, Window
 
 _Value = TypeVar("_Value")
 
@@ -70,6 +73,7 @@ class Newcomers:
 
 def _items(window: Window) -> Iterator[Item]:
     yield from window.ngrams.ngrams.tolist()
+    yield from map(Call, np.unique(calls_of(window.ngrams.ngrams)).tolist())
     yield from window.executions
     yield from window.connections
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from baseline.alerts.alert import Alert
 from baseline.alerts.detector import Detector
 from baseline.live.newcomers import MINUTE, Newcomers
-from baseline.model.score import Score
+from baseline.model.score import Score, Signal
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Connection, Execution, Ledger, Signal, Tally, Window
+from baseline.window import Connection, Execution, Ledger, Tally, Window
 
 ALERTS_KEPT = 100
 """Alerts of one workload that can be looked at; all are counted."""

@@ -13,8 +13,8 @@ from baseline.alerts.text import renderable
 from baseline.live.overview import Row, Snapshot
 from baseline.live.table import LiveTable, fit
 from baseline.live.view import Order, Page, View, in_order
+from baseline.model.score import PEERS, Signal
 from baseline.printable import printable
-from baseline.window import Signal
 
 _Shown = TypeVar("_Shown")
 
@@ -132,11 +132,15 @@ class Pages:
         """What there is to say of a workload, and the titles of its alerts."""
         running = f"{_number(row.replicas, 'replica')}, {row.calls:,.0f} calls/s"
         kinds = (
-            (Signal.NGRAMS, "n-gram"),
-            (Signal.EXECUTIONS, "program"),
-            (Signal.CONNECTIONS, "peer"),
+            ("n-gram", (Signal.NGRAMS,)),
+            ("call", (Signal.CALLS,)),
+            ("program", (Signal.EXECUTIONS,)),
+            ("peer", PEERS),
         )
-        new = ", ".join(_number(row.new.get(signal, 0), noun) for signal, noun in kinds)
+        new = ", ".join(
+            _number(sum(row.new.get(signal, 0) for signal in signals), noun)
+            for noun, signals in kinds
+        )
         lost = f"{row.unaccounted:,} of {row.counted:,} counts" if row.unaccounted else "nothing"
         facts = [("running", running), ("new", f"{new} in the last minute")]
         facts += [("", str(item)) for item in row.newest]

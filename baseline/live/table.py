@@ -7,8 +7,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from baseline.live.overview import Row
+from baseline.model.score import PEERS, Signal
 from baseline.printable import printable
-from baseline.window import Signal
 
 _STYLES = {"complete": "green", "partial": "yellow", "unstable": "yellow", "lossy": "red"}
 """Of what people call the states of learning."""
@@ -52,7 +52,7 @@ class LiveTable:
             _Column("calls/s", 7, lambda row: Text(short(row.calls, 7))),
             _new_column("n-grams", 7, Signal.NGRAMS),
             _new_column(programs, len(programs), Signal.EXECUTIONS),
-            _new_column("peers", 5, Signal.CONNECTIONS),
+            _new_column("peers", 5, *PEERS),
         ]
         if is_judged:
             columns.append(_Column("bits", 5, _bits))
@@ -130,9 +130,9 @@ def short(number: float, width: int) -> str:
     return text
 
 
-def _new_column(title: str, width: int, signal: Signal) -> _Column:
+def _new_column(title: str, width: int, *signals: Signal) -> _Column:
     def cell(row: Row) -> Text:
-        number = row.new.get(signal, 0)
+        number = sum(row.new.get(signal, 0) for signal in signals)
         return Text(short(number, width), "" if number else "dim")
 
     return _Column(title, width, cell)

@@ -16,11 +16,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from baseline.model.calls import CallModel
 from baseline.model.hierarchy import HierarchyModel
 from baseline.model.ngrams import NgramModel
-from baseline.model.score import Call
+from baseline.model.score import Volume
 from baseline.model.signal_model import SignalModel
+from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import NgramCounts, Window
 
@@ -38,7 +38,7 @@ def unknown_part(model: WorkloadModel, window: Window) -> Window:
 
 
 def accept(
-    model: WorkloadModel, windows: Sequence[Window], volumes: Mapping[Call, float]
+    model: WorkloadModel, windows: Sequence[Window], volumes: Mapping[Volume, float]
 ) -> WorkloadModel:
     """The model that takes these items and volumes for normal, too.
 
@@ -54,7 +54,7 @@ def accept(
         model.training,
         {
             signal: signal_model.allowing(volumes)
-            if isinstance(signal_model, CallModel)
+            if isinstance(signal_model, VolumeModel)
             else _knowing(signal_model, unknown, model.architecture)
             for signal, signal_model in model.signals.items()
         },

@@ -1,440 +1,76 @@
-"""Calls: how many of each there are in a window, whatever their order.
+"""Calls: which system calls a workload makes, whatever comes before them.
 
-Where windows are slices of time of one length, counts are judged
-(:mod:`baseline.model.call_volumes`), otherwise shares (:mod:`baseline.model.call_mix`).  Calls that
-were never seen are the business of the n-grams.
+A call that was never made is new in the context of everything, and that is all there is to say of
+it here; that calls which are known follow each other in a new order is the business of the n-grams.
+So no piece of evidence is in both.  Programs find a new order of their calls every other minute,
+and next to never a new call: on a scale of their own, calls need not wait until they outweigh that.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from baseline.model.call_mix import CallMix
-from baseline.model.call_volumes import (
-    LEVELS,
-    CallVolumes,
-    PairCounts,
-    level_range,
-    levels,
-    usual_bits,
-)
-from baseline.model.novelty import Floats, Integers, discount
-from baseline.model.score import Call, Seen
-from baseline.model.signal_model import Surprise
-from baseline.parquet import as_array, described
-from baseline.syscalls import KIND_SHIFT, SYMBOL_BITS, symbol_name
-from baseline.window import NgramCounts, Signal, Window
-
-Symbols = npt.NDArray[np.uint16]
-
-SAME_LENGTH = 2
-"""Windows are of one length if they differ by no more than this factor ..."""
-
-_SAME_LENGTH_SHARE = 0.9
-"""... but for one in ten: a recording may begin and end with a part of a window."""
-
-_MAX_STATES = 1 << 12
-_SYMBOL_BITS_WITH_KIND = SYMBOL_BITS + 64 - KIND_SHIFT
-_CHUNK = 1 << 14
+from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
+from baseline.model.score import Call, Signal
+from baseline.syscalls import KIND_FOLDED, KIND_SHIFT, SYMBOL_BITS, calls_of, symbol_name
+from baseline.window import Window
 
 
-def symbols_of(ngrams: npt.NDArray[np.uint64]) -> Symbols:
-    """The newest call of each n-gram, with its kind above it."""
-    newest = ngrams & np.uint64((1 << SYMBOL_BITS) - 1)
-    return (ngrams >> np.uint64(KIND_SHIFT) << np.uint64(SYMBOL_BITS) | newest).astype(np.uint16)
+class CallModel(HierarchyModel[Call]):
+    """The calls that a workload normally makes; see the module."""
 
+    signal: ClassVar[Signal] = Signal.CALLS
+    schemas: ClassVar[Mapping[str, pa.Schema]] = hierarchy_schemas(
+        signal, "[symbol], as in baseline/syscalls.py, with kind"
+    )
 
-class CallModel:
-    """Normal volume and mix of a workload's calls; see the module.
-
-    Args:
-        symbols: calls that were made, with their kind, ascending, shape (calls,).
-        counts: how often each was made, shape (calls,).
-        seen: when each was made first and last, in nanoseconds since the epoch, shape (calls, 2).
-        usual: bits that count for nothing, by call, shape (calls,); zeros where shares are judged.
-        pairs: joint levels of the calls; ``None`` where shares are judged.
-        windows: of training.
-        length: of one in nanoseconds; 0 where there is no such length.
-        architecture: whose calls the symbols are.
-    """
-
-    signal: ClassVar = Signal.CALLS
-    schemas: ClassVar[Mapping[str, pa.Schema]] = {
-        "calls": pa.schema(
-            [
-                described("symbol", pa.uint16(), "a call, as in baseline/syscalls.py, with kind"),
-                described("count", pa.int64(), "how often it was made"),
-                described("usual_bits", pa.float64(), "bits that count for nothing"),
-                described("first_seen", pa.int64(), "start of the first window with it, ns"),
-                described("last_seen", pa.int64(), "end of the last window with it, ns"),
-            ]
-        ),
-        "call_pairs": pa.schema(
-            [
-                described("symbol", pa.uint16(), "a call"),
-                described("level", pa.uint8(), "bin of its count in a window"),
-                described("other_symbol", pa.uint16(), "a call, not below the first"),
-                described("other_level", pa.uint8(), "bin of its count in the same window"),
-                described("windows", pa.float64(), "windows that showed both"),
-            ]
-        ),
-        "call_windows": pa.schema(
-            [
-                described("windows", pa.int64(), "windows of training"),
-                described("length", pa.int64(), "of a window in ns; 0: of no single length"),
-            ]
-        ),
-    }
-
-    def __init__(  # noqa: PLR0917 - the columns of its tables
-        self,
-        symbols: Symbols,
-        counts: Integers,
-        seen: Integers,
-        usual: Floats,
-        pairs: PairCounts | None,
-        windows: int,
-        length: int,
-        architecture: str,
-    ) -> None:
-        self.symbols = symbols
-        self.counts = counts
-        self.pairs = pairs
-        self.windows = windows
-        self.length = length
-        self._seen = seen
-        self._usual = usual
-        self._architecture = architecture
-        self._judge: CallVolumes | CallMix = CallVolumes(pairs) if pairs else CallMix(counts)
+    @staticmethod
+    def levels(item: Call) -> Sequence[tuple[Context, Part]]:
+        """The context of everything alone."""
+        return [((), item.symbol)]
 
     @classmethod
-    def fit(
-        cls, windows: Sequence[Window], blocks: Sequence[int], architecture: str
-    ) -> tuple["CallModel", Floats]:
-        """Learn; see :class:`baseline.model.signal_model.SignalModel`."""
-        every = [symbols_of(window.ngrams.ngrams) for window in windows]
-        symbols = np.unique(np.concatenate(every))
-        seen = np.zeros((len(symbols), 2), np.int64)
-        seen[:, 0] = np.iinfo(np.int64).max
-        for window, made in zip(windows, every, strict=True):
-            where = np.searchsorted(symbols, made)
-            np.minimum.at(seen[:, 0], where, window.start)
-            # The clock may be set back.
-            np.maximum.at(seen[:, 1], where, max(window.start, window.end))
-        length = _common_length(windows)
-        can_tell = np.array([_can_tell(window, length) for window in windows])
-        # Windows that cannot tell are of no block: they are not judged, and no volume is theirs.
-        block_of_window = np.where(can_tell, blocks, -1)
-        telling = set(block_of_window[can_tell].tolist())
-        if len(symbols) and length and len(telling) > 1:
-            binned = np.concatenate(
-                [
-                    levels(_count(windows[start : start + _CHUNK], symbols))
-                    for start in range(0, len(windows), _CHUNK)
-                ]
-            )
-            pairs = PairCounts.count(binned[can_tell])
-            bits = np.zeros(binned.shape)
-            for block in telling:
-                rows = block_of_window == block
-                others = CallVolumes(pairs - PairCounts.count(binned[rows]))
-                inside = [window for window, its in zip(windows, rows, strict=True) if its]
-                bits[rows] = others.bits_of_counts(_count(inside, symbols))
-            usual = usual_bits(bits[can_tell])
-            held_out = np.maximum(bits - usual, 0).sum(axis=1)
-            counts = _count_all(windows, symbols)
-            model = cls(symbols, counts, seen, usual, pairs, len(windows), length, architecture)
-            return model, held_out
-        matrix = _count(windows, symbols)
-        counts = matrix.sum(axis=0)
-        held_out = np.zeros(len(windows))
-        for block in telling if len(telling) > 1 else ():
-            rows = block_of_window == block
-            rest = CallMix(counts - matrix[rows].sum(axis=0))
-            held_out[rows] = rest.bits(matrix[rows]).sum(axis=1)
-        nothing = np.zeros(len(symbols))
-        model = cls(symbols, counts, seen, nothing, None, len(windows), 0, architecture)
-        return model, np.maximum(held_out, 0)
+    def histogram(cls, window: Window) -> Mapping[Call, int]:
+        """The calls of a window, folded or not."""
+        symbols, where = np.unique(calls_of(window.ngrams.ngrams), return_inverse=True)
+        counts = np.zeros(len(symbols), np.int64)
+        np.add.at(counts, where, window.ngrams.counts)
+        return dict(zip(map(Call, symbols.tolist()), counts.tolist(), strict=True))
 
-    def surprises(self, window: Window) -> list[Surprise]:
-        """Calls that there are too many of, or too few; none where the window cannot tell.
-
-        It cannot where counts were lost, or where its length is not that of training.
-        """
-        if not len(self.symbols) or not _can_tell(window, self.length):
-            return []
-        counts = _count([window], self.symbols)
-        if isinstance(self._judge, CallVolumes):
-            bits = np.maximum(self._judge.bits_of_counts(counts)[0] - self._usual, 0)
-        else:
-            bits = self._judge.bits(counts)[0]
-        return [
-            Surprise(Call(int(self.symbols[i])), int(counts[0, i]), float(bits[i]))
-            for i in np.flatnonzero(bits)
-        ]
-
-    def bits(self, item: Call) -> float:
-        """A single call carries nothing: its volume does."""
-        return 0.0
-
-    def knows(self, item: Call) -> bool:
-        """Whether the call was made in training."""
-        return self._position(item) is not None
-
-    def seen(self, item: Call) -> Seen | None:
-        """When the call was made in training."""
-        position = self._position(item)
-        return None if position is None else Seen(*self._seen[position].tolist())
+    @classmethod
+    def decode(cls, item: Any) -> Call:
+        """A call from a tuple."""
+        call = Call(*item)
+        if type(call.symbol) is not int:
+            raise TypeError("a call that is none")
+        if not 0 <= call.symbol >> SYMBOL_BITS < 1 << 64 - KIND_SHIFT:
+            raise ValueError("a call of no kind")
+        if call.symbol >> SYMBOL_BITS == KIND_FOLDED:
+            raise ValueError("a call that is folded")
+        return call
 
     def describe(self, item: Call) -> str:
         """Its name."""
-        return symbol_name(item.symbol, self._architecture)
+        return symbol_name(item.symbol, self.architecture)
+
+    def habits(self, item: Call) -> Sequence[tuple[Hashable, str]]:
+        """To be made at all."""
+        return [((), self.describe(item))]
 
     def nearest(self, item: Call, window: Window | None) -> str:
-        """How often it usually is made, beside the call that tells most about it."""
-        position = self._position(item)
-        if position is None or window is None:
-            return ""
-        if isinstance(self._judge, CallMix):
-            return f"usually {self.counts[position] / self.counts.sum():.1%} of all calls"
-        parent = int(self._judge.parents[position])
-        binned = levels(_count([window], self.symbols))[0]
-        level = int(binned[parent]) if parent >= 0 else 0
-        seen = self._judge.seen_with(position, level)
-        beside = ""
-        if parent >= 0:
-            name = symbol_name(int(self.symbols[parent]), self._architecture)
-            beside = f"with {_counts_text(level, level)} {name}: "
-        if not seen.any():
-            return f"{beside}not seen"
-        return f"{beside}usually {_counts_text(*_middle(seen))}"
-
-    @property
-    def wholly_new_bits(self) -> float:
-        """Zero: what is new is not judged here."""
-        return 0.0
-
-    @property
-    def items(self) -> int:
-        """Distinct calls seen."""
-        return len(self.symbols)
-
-    def tables(self) -> dict[str, pa.Table]:
-        """The model as tables of ``schemas``."""
-        first, last = self._seen.T
-        columns: dict[str, list[npt.NDArray[np.generic]]] = {
-            "calls": [self.symbols, self.counts, self._usual, first, last],
-            "call_windows": [np.array([self.windows]), np.array([self.length])],
-            "call_pairs": [np.empty(0, np.int64)] * 5,
-        }
-        if self.pairs:
-            rows, others = np.nonzero(np.triu(self.pairs.windows))
-            symbol, level = self.symbols[self.pairs.call], self.pairs.level.astype(np.uint8)
-            windows = self.pairs.windows[rows, others]
-            columns["call_pairs"] = [
-                symbol[rows],
-                level[rows],
-                symbol[others],
-                level[others],
-                windows,
-            ]
-        return {
-            name: pa.table(
-                [pa.array(c, f.type) for c, f in zip(columns[name], schema, strict=True)],
-                schema=schema,
-            )
-            for name, schema in self.schemas.items()
-        }
-
-    @classmethod
-    def from_tables(cls, tables: Mapping[str, pa.Table], architecture: str) -> "CallModel":
-        """The model of such tables.
-
-        Raises:
-            ValueError: they contradict themselves.
-        """
-        symbols, counts, usual, first, last = (as_array(c) for c in tables["calls"].columns)
-        if (symbols[1:] <= symbols[:-1]).any() or (counts < 1).any():
-            raise ValueError("the calls do not ascend, or one was never made")
-        if not np.isfinite(usual).all() or (usual < 0).any() or (first > last).any():
-            raise ValueError("a call's bits or times are none")
-        ((windows, length),) = zip(*tables["call_windows"].to_pydict().values(), strict=True)
-        if windows < 1 or length < 0 or bool(length) != bool(len(tables["call_pairs"])):
-            raise ValueError("the windows of the calls are none")
-        pairs = _read_pairs(tables["call_pairs"], symbols) if length else None
-        seen = np.stack([first, last], 1)
-        return cls(symbols, counts, seen, usual, pairs, windows, length, architecture)
-
-    @classmethod
-    def merged(cls, models: Sequence["CallModel"]) -> "CallModel":
-        """Of what all of them learned; shares where they do not agree on the length of windows."""
-        symbols = np.unique(np.concatenate([model.symbols for model in models]))
-        counts = np.zeros(len(symbols), np.int64)
-        usual = np.zeros(len(symbols))
-        seen = np.zeros((len(symbols), 2), np.int64)
-        seen[:, 0] = np.iinfo(np.int64).max
-        positions = [np.searchsorted(symbols, model.symbols) for model in models]
-        for where, model in zip(positions, models, strict=True):
-            counts[where] += model.counts
-            usual[where] = np.maximum(usual[where], model._usual)
-            seen[where, 0] = np.minimum(seen[where, 0], model._seen[:, 0])
-            seen[where, 1] = np.maximum(seen[where, 1], model._seen[:, 1])
-        lengths = [model.length for model in models]
-        pairs: PairCounts | None = None
-        length = 0
-        if min(lengths) > 0 and max(lengths) <= SAME_LENGTH * min(lengths):
-            length = max(lengths)
-            for where, model in zip(positions, models, strict=True):
-                if model.pairs:
-                    own = model.pairs.among(where, len(symbols))
-                    pairs = pairs + own if pairs else own
-        usual = usual if pairs else np.zeros(len(symbols))
-        windows = sum(model.windows for model in models)
-        architecture = models[0]._architecture
-        return cls(symbols, counts, seen, usual, pairs, windows, length, architecture)
-
-    def discounted(self, factor: float) -> "CallModel":
-        """The same, learned from fewer windows."""
-        return CallModel(
-            self.symbols,
-            discount(self.counts, factor),
-            self._seen,
-            self._usual,
-            self.pairs and self.pairs.times(factor),
-            int(discount(np.array(self.windows), factor)),
-            self.length,
-            self._architecture,
-        )
-
-    @property
-    def judges_volumes(self) -> bool:
-        """Whether counts are judged; otherwise shares."""
-        return self.pairs is not None
-
-    def allowing(self, volumes: Mapping[Call, float]) -> "CallModel":
-        """The same with so many more bits of known calls that count for nothing.
-
-        It changes nothing where shares are judged.
-        """
-        usual = self._usual.copy()
-        for call, bits in volumes.items():
-            position = self._position(call)
-            if position is not None and self.pairs:
-                usual[position] += bits
-        return CallModel(
-            self.symbols,
-            self.counts,
-            self._seen,
-            usual,
-            self.pairs,
-            self.windows,
-            self.length,
-            self._architecture,
-        )
-
-    def with_idle(self, windows: int) -> "CallModel":
-        """The same, of so many more windows in which no call was made."""
-        pairs = self.pairs
-        if pairs:
-            calls = np.arange(pairs.calls)
-            all_absent = np.full((pairs.calls, pairs.calls), float(windows))
-            pairs += PairCounts(pairs.calls, calls, np.zeros_like(calls), all_absent)
-        return CallModel(
-            self.symbols,
-            self.counts,
-            self._seen,
-            self._usual,
-            pairs,
-            self.windows + windows,
-            self.length,
-            self._architecture,
-        )
-
-    def _position(self, item: Call) -> int | None:
-        where = int(np.searchsorted(self.symbols, item.symbol))
-        is_there = where < len(self.symbols) and self.symbols[where] == item.symbol
-        return where if is_there else None
+        """What is made most."""
+        most = self.usual.get(())
+        return f"{len(self.occurrences):,} other calls, most of all {most}" if most else "no calls"
 
 
-def _can_tell(window: Window, length: int) -> bool:
-    """Whether a window's counts can be judged where windows have this length, or none if it is 0.
-
-    They cannot where some were lost, or where it is much shorter or longer.
-    """
-    if window.ledger.ngrams.lost:
-        return False
-    return not length or length <= SAME_LENGTH * window.observed <= SAME_LENGTH**2 * length
+def alone(call: Call) -> int:
+    """The packed n-gram of a call before which nothing is known."""
+    kind, code = divmod(call.symbol, 1 << SYMBOL_BITS)
+    return (kind or KIND_FOLDED) << KIND_SHIFT | code
 
 
-def _common_length(windows: Sequence[Window]) -> int:
-    """The length of windows in nanoseconds, 0 where they are of no single length."""
-    observed = np.array([window.observed for window in windows])
-    length = int(np.median(observed))
-    alike = (observed * SAME_LENGTH >= length) & (observed <= length * SAME_LENGTH)
-    return length if alike.mean() >= _SAME_LENGTH_SHARE else 0
-
-
-def _count(windows: Sequence[Window], symbols: Symbols) -> Integers:
-    """How often each known call was made in each window, shape (windows, calls)."""
-    column = np.full(1 << _SYMBOL_BITS_WITH_KIND, len(symbols), np.int16)
-    column[symbols] = np.arange(len(symbols))
-    made = symbols_of(np.concatenate([w.ngrams.ngrams for w in windows]))
-    counts = np.concatenate([w.ngrams.counts for w in windows])
-    # One column more takes what is not known.
-    shape = (len(windows), len(symbols) + 1)
-    first_cell = np.arange(shape[0]) * shape[1]
-    cells = np.repeat(first_cell, [len(w.ngrams) for w in windows]) + column[made]
-    sums = np.bincount(cells, counts, shape[0] * shape[1]).astype(np.int64)
-    return sums.reshape(shape)[:, :-1]
-
-
-def _count_all(windows: Sequence[Window], symbols: Symbols) -> Integers:
-    """How often each call was made in all windows together, shape (calls,)."""
-    everything = NgramCounts.collect(
-        np.concatenate([w.ngrams.ngrams for w in windows]),
-        np.concatenate([w.ngrams.counts for w in windows]),
-    )
-    where = np.searchsorted(symbols, symbols_of(everything.ngrams))
-    return np.bincount(where, everything.counts, len(symbols)).astype(np.int64)
-
-
-def _read_pairs(table: pa.Table, symbols: Symbols) -> PairCounts:
-    one, level, other, other_level, windows = (as_array(c) for c in table.columns)
-    if not (np.isin(one, symbols).all() and np.isin(other, symbols).all()):
-        raise ValueError("a pair is of a call that was never made")
-    if max(level.max(initial=0), other_level.max(initial=0)) >= LEVELS or not (windows > 0).all():
-        raise ValueError("a pair of calls has no such level, or was never seen")
-    keys = np.searchsorted(symbols, one).astype(np.int64) * LEVELS + level
-    other_keys = np.searchsorted(symbols, other).astype(np.int64) * LEVELS + other_level
-    states = np.unique(keys[keys == other_keys])
-    if len(states) > _MAX_STATES or not np.isin(np.concatenate([keys, other_keys]), states).all():
-        raise ValueError("too many levels of calls, or a pair of one that was never seen")
-    square = np.zeros((len(states), len(states)))
-    rows, columns = np.searchsorted(states, keys), np.searchsorted(states, other_keys)
-    square[rows, columns] = windows
-    square[columns, rows] = windows
-    pairs = PairCounts(len(symbols), states // LEVELS, states % LEVELS, square)
-    shown = np.diag(square)
-    if not len(symbols) or len(keys) != np.count_nonzero(np.triu(square)):
-        raise ValueError("a pair of calls stands twice, or there are none")
-    starts = np.flatnonzero(np.diff(pairs.call, prepend=-1))
-    shown_by = np.add.reduceat(np.add.reduceat(square, starts, axis=0), starts, axis=1)
-    if len(starts) < len(symbols) or np.ptp(shown_by) > 1e-6 * shown_by.max():
-        raise ValueError("the levels of calls are not those of the same windows")
-    if (square > np.minimum(shown[:, None], shown[None, :])).any():
-        raise ValueError("two levels were seen together more often than alone")
-    return pairs
-
-
-def _middle(windows: Floats) -> tuple[int, int]:
-    """Lowest and highest of the levels that hold the middle nine tenths of the windows."""
-    share = np.cumsum(windows) / windows.sum()
-    return int(np.searchsorted(share, 0.05)), int(np.searchsorted(share, 0.95))
-
-
-def _counts_text(low: int, high: int) -> str:
-    least, most = level_range(low)[0], level_range(high)[1]
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+def call_of(ngram: int) -> Call:
+    """The newest call of one packed n-gram, folded or not."""
+    return Call(int(calls_of(np.array([ngram], np.uint64))[0]))

@@ -10,6 +10,10 @@
 3. The signals of a window are not independent, so their sum has a calibration of its own, on the
    same held-out windows.  That makes it one valid test, whatever the dependence, and gives every
    signal as much of the budget as it uses.
+
+No item carries bits in two signals, so that one new thing does not count twice where so little was
+surprising in training that the prior speaks for the sum: a call never made is no new order of
+calls, and a peer is on one side of its connection.
 """
 
 from collections.abc import Mapping
@@ -19,8 +23,8 @@ import numpy as np
 from baseline.model.calibration import BIT, Calibration
 from baseline.model.held_out import HeldOut
 from baseline.model.novelty import Floats, Integers
+from baseline.model.score import NOVELTIES, Signal
 from baseline.model.shift import ShiftTest
-from baseline.window import HISTOGRAMS, Signal
 
 
 class Combination:
@@ -35,11 +39,11 @@ class Combination:
         self._wholly_new = wholly_new
         self._expected = {
             s: float(held_out.bits[s].sum()) / max(int(held_out.counts[s].sum()), 1)
-            for s in HISTOGRAMS
+            for s in NOVELTIES
         }
         number = len(held_out)
         scores = {
-            s: held_out.bits[s] * (self._shares(s, held_out.counts[s]) if s in HISTOGRAMS else 1.0)
+            s: held_out.bits[s] * (self._shares(s, held_out.counts[s]) if s in NOVELTIES else 1.0)
             for s in Signal
         }
         self.by_signal = {

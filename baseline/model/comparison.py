@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from baseline.model.calls import CallModel
 from baseline.model.hierarchy import HierarchyModel
 from baseline.model.ngrams import NgramModel
-from baseline.model.score import Call, Item, signal_of
+from baseline.model.score import NOVELTIES, PEERS, Item, Signal, Volume, signal_of
 from baseline.model.share_changes import Occurred, Shift, shift
 from baseline.model.signal_model import SignalModel
+from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import HISTOGRAMS, NgramCounts, Signal, Window
+from baseline.window import NgramCounts, Window
 
-SHIFTING = (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.CALLS)
-"""Signals whose shares are compared; those of n-grams would say what the calls' say."""
+SHIFTING = (Signal.EXECUTIONS, *PEERS, Signal.VOLUMES)
+"""Signals whose shares are compared; those of n-grams and calls would say what the volumes' say."""
 
 _WITHIN_OCTAVE = 1.04
 """Mean of squares by square of the mean, of what is spread evenly over an octave (logarithms)."""
@@ -132,15 +132,15 @@ def _counts(model: SignalModel) -> dict[Item, int]:
         return dict(zip(model.calls.ngrams.tolist(), model.calls.counts.tolist(), strict=True))
     if isinstance(model, HierarchyModel):
         return {item: seen.times for item, seen in model.occurrences.items()}
-    if isinstance(model, CallModel):
-        return dict(zip(map(Call, model.symbols.tolist()), model.counts.tolist(), strict=True))
+    if isinstance(model, VolumeModel):
+        return dict(zip(map(Volume, model.symbols.tolist()), model.counts.tolist(), strict=True))
     raise TypeError(f"a model of {model.signal} has no counts")
 
 
 def _unknown_to(model: WorkloadModel, other: WorkloadModel) -> dict[Signal, tuple[Difference, ...]]:
     """Items of the other model that this one never saw, by signal, heaviest first."""
     unknown: dict[Signal, dict[Any, int]] = {}
-    for signal in HISTOGRAMS:
+    for signal in NOVELTIES:
         known = _counts(model.signals[signal]).keys()
         learned = _counts(other.signals[signal])
         unknown[signal] = {item: n for item, n in learned.items() if item not in known}
@@ -155,7 +155,7 @@ def _unknown_to(model: WorkloadModel, other: WorkloadModel) -> dict[Signal, tupl
             np.array(list(ngrams), np.uint64), np.array(list(ngrams.values()), np.int64)
         ),
         executions=unknown[Signal.EXECUTIONS],
-        connections=unknown[Signal.CONNECTIONS],
+        connections={c: n for signal in PEERS for c, n in unknown[signal].items()},
     )
     result = {}
     for signal, items in unknown.items():
@@ -182,7 +182,7 @@ def _new_together(
 def _judged(model: WorkloadModel, time: int, items: list[Difference]) -> NewTogether:
     by_signal = {
         signal: math.fsum(d.bits for d in items if signal_of(d.item) == signal)
-        for signal in HISTOGRAMS
+        for signal in NOVELTIES
     }
     bits = -math.log2(model.combination.p_value(by_signal))
     is_alert = bits >= model.threshold or any(
@@ -204,16 +204,16 @@ def _shifts(before: WorkloadModel, after: WorkloadModel) -> dict[Signal, Shift]:
 def _occurred(model: WorkloadModel, signal: Signal) -> Occurred:
     """What share_changes has to know of one signal."""
     signal_model = model.signals[signal]
-    sizes = model.held_out.counts[Signal.NGRAMS if signal == Signal.CALLS else signal]
+    sizes = model.held_out.counts[Signal.NGRAMS if signal == Signal.VOLUMES else signal]
     squares = float((sizes.astype(np.float64) ** 2).sum())
     return Occurred(
         _counts(signal_model),
         effective_windows=float(sizes.sum()) ** 2 / squares if squares else 1.0,
-        squares=_squares(signal_model) if isinstance(signal_model, CallModel) else {},
+        squares=_squares(signal_model) if isinstance(signal_model, VolumeModel) else {},
     )
 
 
-def _squares(calls: CallModel) -> dict[Call, float]:
+def _squares(calls: VolumeModel) -> dict[Volume, float]:
     """Sum over windows of the square of each call's count, from the octaves of the counts."""
     if calls.pairs is None:
         return {}
@@ -224,4 +224,4 @@ def _squares(calls: CallModel) -> dict[Call, float]:
     # What octaves leave open: their counts are not quite those in the middle, and vary.
     scale = (calls.counts / sums) ** 2 * _WITHIN_OCTAVE
     squares = np.bincount(pairs.call, windows * typical**2) * scale
-    return dict(zip(map(Call, calls.symbols.tolist()), squares.tolist(), strict=True))
+    return dict(zip(map(Volume, calls.symbols.tolist()), squares.tolist(), strict=True))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from baseline.model.discovery import NewItems, new_items, unseen_mass_bound
 from baseline.model.score import Item
-from baseline.window import HISTOGRAMS, Connection, Ledger, Signal, Window
+from baseline.window import Connection, Histogram, Ledger, Window
 
 COMPLETE_MASS = 0.01
 """Upper bound of the unseen mass up to which a signal is complete."""
@@ -28,10 +28,10 @@ SLICES = 20
 LEAST_WINDOWS = 3
 """Windows that a slice should have at least, so that it holds neighbours that are alike."""
 
-NAMES: Mapping[Signal, str] = {
-    Signal.NGRAMS: "n-grams",
-    Signal.EXECUTIONS: "executions",
-    Signal.CONNECTIONS: "connections",
+NAMES: Mapping[Histogram, str] = {
+    Histogram.NGRAMS: "n-grams",
+    Histogram.EXECUTIONS: "executions",
+    Histogram.CONNECTIONS: "connections",
 }
 """What people call the items."""
 
@@ -128,7 +128,7 @@ class SignalCompleteness:
         return completeness
 
 
-Figures = Mapping[Signal, SignalCompleteness]
+Figures = Mapping[Histogram, SignalCompleteness]
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,12 @@ class WorkloadCompleteness:
         reason, signals = values["reason"], values["signals"]
         if not isinstance(reason, str) or len(reason) > _MAX_REASON:
             raise ValueError("the reason of a state of completeness is no short text")
-        if not isinstance(signals, dict) or signals.keys() not in (set(), set(HISTOGRAMS)):
+        if not isinstance(signals, dict) or signals.keys() not in (set(), set(Histogram)):
             raise ValueError("completeness is not that of each histogram")
         return cls(
             State(values["state"]),
             reason,
-            {Signal(name): SignalCompleteness.from_dict(its) for name, its in signals.items()},
+            {Histogram(name): SignalCompleteness.from_dict(its) for name, its in signals.items()},
         )
 
 
@@ -182,7 +182,7 @@ class CompletenessAccumulator:
         self._replicas: dict[str, int] = {}
         self._windows = 0
         self._windows_of: list[int] = []  # each replica
-        self._appearances = {signal: _Appearances() for signal in HISTOGRAMS}
+        self._appearances = {signal: _Appearances() for signal in Histogram}
         self._places = _Appearances()
         self._ledger = Ledger()
         self._until: int | None = None
@@ -197,9 +197,9 @@ class CompletenessAccumulator:
         if replica == len(self._windows_of):
             self._windows_of.append(0)
         for signal, items in (
-            (Signal.NGRAMS, window.ngrams.ngrams.tolist()),
-            (Signal.EXECUTIONS, window.executions),
-            (Signal.CONNECTIONS, window.connections),
+            (Histogram.NGRAMS, window.ngrams.ngrams.tolist()),
+            (Histogram.EXECUTIONS, window.executions),
+            (Histogram.CONNECTIONS, window.connections),
         ):
             self._appearances[signal].add(items, replica, self._windows_of[replica])
         places = _places(window.connections)
@@ -246,7 +246,7 @@ class CompletenessAccumulator:
             return State.UNSTABLE, surprising
         cut = _Slices(self._windows_of)
         places = self._places.figures(cut, self._windows, self._seconds)
-        signals = {**signals, Signal.CONNECTIONS: places}
+        signals = {**signals, Histogram.CONNECTIONS: places}
         worst = max(signals, key=lambda signal: signals[signal].unseen_mass_bound)
         bound = signals[worst].unseen_mass_bound
         if bound <= COMPLETE_MASS:
@@ -257,7 +257,7 @@ class CompletenessAccumulator:
         return State.PARTIAL, f"up to {percent(bound)} of windows show new {NAMES[worst]}"
 
     def _losses(self) -> str:
-        for signal in HISTOGRAMS:
+        for signal in Histogram:
             tally = getattr(self._ledger, signal.value)
             if tally.lost:
                 return f"{tally.lost:,} of {tally.counted:,} {NAMES[signal]} were lost"
@@ -383,7 +383,7 @@ class _Appearances:
 
 
 def _windows(figures: Figures) -> int:
-    return figures[Signal.NGRAMS].windows
+    return figures[Histogram.NGRAMS].windows
 
 
 def _duration(seconds: float) -> str:

@@ -12,7 +12,9 @@ everything                                      direction and protocol
 Of a connection whose address was folded away only port, direction and protocol are judged.
 
 A server with ever-new clients learns that new clients are normal: its networks keep being seen only
-once.  One that talks to two databases learns the opposite.
+once.  One that talks to two databases learns the opposite.  A service may well do both, so clients
+and peers that are called have a model and a scale each: what new clients add up to in a window says
+nothing about the first call outwards.
 """
 
 import ipaddress
@@ -23,7 +25,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
-from baseline.window import Connection, Signal, Window
+from baseline.model.score import Signal
+from baseline.window import Connection, Window
 
 _NETWORK_BITS = {4: 24, 6: 64}
 
@@ -39,12 +42,9 @@ def network(peer: str) -> str:
 
 
 class ConnectionModel(HierarchyModel[Connection]):
-    """Normal connections of a workload; see the module."""
+    """Normal connections of a workload in one direction; see the module."""
 
-    signal: ClassVar[Signal] = Signal.CONNECTIONS
-    schemas: ClassVar[Mapping[str, pa.Schema]] = hierarchy_schemas(
-        signal, "[direction, protocol, peer, port]"
-    )
+    direction: ClassVar[str]
 
     @staticmethod
     def levels(item: Connection) -> Sequence[tuple[Context, Part]]:
@@ -56,27 +56,26 @@ class ConnectionModel(HierarchyModel[Connection]):
         peers = network(item.peer)
         return [((*kind, item.port, peers), item.peer), ((*kind, item.port), peers), *levels]
 
-    @staticmethod
-    def histogram(window: Window) -> Mapping[Connection, int]:
-        """The connections of a window."""
-        return window.connections
+    @classmethod
+    def histogram(cls, window: Window) -> Mapping[Connection, int]:
+        """The connections of a window in this direction."""
+        return {c: n for c, n in window.connections.items() if c.direction == cls.direction}
 
-    @staticmethod
-    def decode(item: Any) -> Connection:
+    @classmethod
+    def decode(cls, item: Any) -> Connection:
         """A connection from a tuple."""
         connection = Connection(*item)
         if [type(part) for part in connection] != [str, str, str, int]:
             raise TypeError("a connection that is none")
-        if connection.direction not in ("in", "out") or not 0 <= connection.port < 1 << 16:
-            raise ValueError("a connection without direction or port")
+        if connection.direction != cls.direction or not 0 <= connection.port < 1 << 16:
+            raise ValueError("a connection of another direction, or without port")
         return connection
 
     def describe(self, item: Connection) -> str:
         """The connection as people write it."""
         return str(item)
 
-    @staticmethod
-    def habits(item: Connection) -> Sequence[tuple[Hashable, str]]:
+    def habits(self, item: Connection) -> Sequence[tuple[Hashable, str]]:
         """The peer on its port, and the whole connection in its direction."""
         kind = (item.direction, item.protocol)
         return [((*kind, item.port), item.peer or "any peer"), (kind, str(item))]
@@ -89,3 +88,22 @@ class ConnectionModel(HierarchyModel[Connection]):
         if same_kind := self.usual.get(kind):
             return f"usually {same_kind}"
         return f"no {item.protocol} connection {item.direction} at all"
+
+
+_WRITTEN = "[direction, protocol, peer, port]"
+
+
+class InboundModel(ConnectionModel):
+    """Who connects to the workload."""
+
+    direction: ClassVar[str] = "in"
+    signal: ClassVar[Signal] = Signal.CONNECTIONS_IN
+    schemas: ClassVar[Mapping[str, pa.Schema]] = hierarchy_schemas(signal, _WRITTEN)
+
+
+class OutboundModel(ConnectionModel):
+    """Whom the workload connects to."""
+
+    direction: ClassVar[str] = "out"
+    signal: ClassVar[Signal] = Signal.CONNECTIONS_OUT
+    schemas: ClassVar[Mapping[str, pa.Schema]] = hierarchy_schemas(signal, _WRITTEN)

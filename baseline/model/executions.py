@@ -20,7 +20,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
-from baseline.window import MAX_LINEAGE, Execution, Image, Signal, Window
+from baseline.model.score import Signal
+from baseline.window import MAX_LINEAGE, Execution, Image, Window
 
 
 class ExecutionModel(HierarchyModel[Execution]):
@@ -43,13 +44,13 @@ class ExecutionModel(HierarchyModel[Execution]):
             ((), image),
         ]
 
-    @staticmethod
-    def histogram(window: Window) -> Mapping[Execution, int]:
+    @classmethod
+    def histogram(cls, window: Window) -> Mapping[Execution, int]:
         """The executions of a window."""
         return window.executions
 
-    @staticmethod
-    def decode(item: Any) -> Execution:
+    @classmethod
+    def decode(cls, item: Any) -> Execution:
         """An execution from nested tuples."""
         lineage, uid = item
         execution = Execution(
@@ -66,8 +67,7 @@ class ExecutionModel(HierarchyModel[Execution]):
         """The lineage and the user."""
         return f"{item} (uid {item.uid})"
 
-    @staticmethod
-    def habits(item: Execution) -> Sequence[tuple[Hashable, str]]:
+    def habits(self, item: Execution) -> Sequence[tuple[Hashable, str]]:
         """The user of its lineage, the program after its ancestors, the lineage of its program."""
         *ancestors, image = item.lineage
         return [

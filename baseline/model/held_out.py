@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from baseline.model.novelty import Floats, Integers
+from baseline.model.score import NOVELTIES, Signal
 from baseline.parquet import as_array, described
-from baseline.window import HISTOGRAMS, Signal
 
 SCHEMA = pa.schema(
     [described(s.value, pa.float64(), "surprise of a window of training, bits") for s in Signal]
-    + [described(f"{s.value}_count", pa.int64(), "what it counted") for s in HISTOGRAMS]
+    + [described(f"{s.value}_count", pa.int64(), "what it counted") for s in NOVELTIES]
     + [described("replica", pa.int32(), "number of its replica; rows of one are in order of time")]
 )
 
@@ -23,7 +23,7 @@ class HeldOut:
 
     Attributes:
         bits: surprise by signal, each of shape (windows,).
-        counts: what the window counted, by histogram, each of shape (windows,).
+        counts: what the window counted, by signal of novelty, each of shape (windows,).
         replica: number of its replica, shape (windows,); rows of one are in order of time.
     """
 
@@ -43,13 +43,13 @@ class HeldOut:
         offsets = np.cumsum([0] + [int(part.replica.max()) + 1 for part in parts[:-1]])
         return cls(
             {s: np.concatenate([part.bits[s] for part in parts]) for s in Signal},
-            {s: np.concatenate([part.counts[s] for part in parts]) for s in HISTOGRAMS},
+            {s: np.concatenate([part.counts[s] for part in parts]) for s in NOVELTIES},
             np.concatenate([p.replica + o for p, o in zip(parts, offsets, strict=True)]),
         )
 
     def table(self) -> pa.Table:
         """As a table of ``SCHEMA``."""
-        columns = [self.bits[s] for s in Signal] + [self.counts[s] for s in HISTOGRAMS]
+        columns = [self.bits[s] for s in Signal] + [self.counts[s] for s in NOVELTIES]
         return pa.table([*columns, pa.array(self.replica, pa.int32())], schema=SCHEMA)
 
     @classmethod
@@ -60,7 +60,7 @@ class HeldOut:
             ValueError: it is not the surprise of windows.
         """
         bits = {s: as_array(table[s.value]) for s in Signal}
-        counts = {s: as_array(table[f"{s.value}_count"]) for s in HISTOGRAMS}
+        counts = {s: as_array(table[f"{s.value}_count"]) for s in NOVELTIES}
         replica = as_array(table["replica"]).astype(np.int64)
         if not len(table) or any((of < 0).any() for of in (*counts.values(), replica)):
             raise ValueError("there are no held-out windows, or they count nothing")

@@ -1,4 +1,4 @@
-"""Novelty of items that stand in a hierarchy of contexts: executions and connections.
+"""Novelty of items that stand in a hierarchy of contexts: calls, executions and connections.
 
 The estimate is that of :mod:`baseline.model.novelty`.  Items are few beside n-grams, so plain
 dictionaries do; :mod:`baseline.model.ngrams` does the same with arrays.
@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from baseline.model.novelty import Floats, escape_bits
-from baseline.model.score import Seen
+from baseline.model.score import Call, Seen, Signal
 from baseline.model.signal_model import Surprise
 from baseline.model.thinning import MOST_WINDOWS, fewer_appearances, fewer_windows
 from baseline.parquet import described
-from baseline.window import Connection, Execution, Signal, Window
+from baseline.window import Connection, Execution, Window
 
 Context = tuple[Hashable, ...]
 """A context; the empty one is seen in every window."""
@@ -131,7 +131,7 @@ def held_out_bits(
     return bits
 
 
-Kind = TypeVar("Kind", Execution, Connection)
+Kind = TypeVar("Kind", Call, Execution, Connection)
 
 
 class Occurrences(NamedTuple):
@@ -164,13 +164,17 @@ class HierarchyModel(ABC, Generic[Kind]):
     Args:
         hierarchy: what was seen where.
         items: what was seen, with how often.
+        architecture: of the machine that was watched.
     """
 
     signal: ClassVar[Signal]
     schemas: ClassVar[Mapping[str, pa.Schema]]
 
-    def __init__(self, hierarchy: Hierarchy, occurrences: Mapping[Kind, Occurrences]) -> None:
+    def __init__(
+        self, hierarchy: Hierarchy, occurrences: Mapping[Kind, Occurrences], architecture: str
+    ) -> None:
         self._hierarchy = hierarchy
+        self.architecture = architecture
         self.occurrences: Mapping[Kind, Occurrences] = occurrences
 
     @staticmethod
@@ -178,23 +182,22 @@ class HierarchyModel(ABC, Generic[Kind]):
     def levels(item: Kind) -> Sequence[tuple[Context, Part]]:
         """Contexts of an item, from specific to general, with its part in each."""
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def histogram(window: Window) -> Mapping[Kind, int]:
+    def histogram(cls, window: Window) -> Mapping[Kind, int]:
         """The items of a window with their counts."""
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def decode(item: Any) -> Kind:
+    def decode(cls, item: Any) -> Kind:
         """An item from nested tuples.
 
         Raises:
             ValueError, TypeError: they are no such item.
         """
 
-    @staticmethod
     @abstractmethod
-    def habits(item: Kind) -> Sequence[tuple[Hashable, str]]:
+    def habits(self, item: Kind) -> Sequence[tuple[Hashable, str]]:
         """Of which habits an item is an example, each with what people call it there."""
 
     @cached_property
@@ -229,7 +232,7 @@ class HierarchyModel(ABC, Generic[Kind]):
                 known = occurrences.get(item)
                 occurrences[item] = known.plus(seen) if known else seen
         held_out = held_out_bits(histograms, blocks, cls.levels, incidence)
-        return cls(Hierarchy.of_blocks(incidence), occurrences), held_out
+        return cls(Hierarchy.of_blocks(incidence), occurrences, architecture), held_out
 
     def surprises(self, window: Window) -> list[Surprise]:
         """The items of a window that carry bits."""
@@ -279,7 +282,7 @@ class HierarchyModel(ABC, Generic[Kind]):
             for item, seen in model.occurrences.items():
                 known = occurrences.get(item)
                 occurrences[item] = known.plus(seen) if known else seen
-        return cls(Hierarchy(dict(incidence)), occurrences)
+        return cls(Hierarchy(dict(incidence)), occurrences, models[0].architecture)
 
     def discounted(self, factor: float, most: int = MOST_WINDOWS) -> Self:
         """The same, learned from fewer windows, of any context at most so many."""
@@ -292,7 +295,7 @@ class HierarchyModel(ABC, Generic[Kind]):
             windows = int(fewer_windows(np.array(seen.windows), factor, most))
             times = max(math.ceil(seen.times * factor), windows)
             occurrences[item] = seen._replace(windows=windows, times=times)
-        return type(self)(Hierarchy(incidence), occurrences)
+        return type(self)(Hierarchy(incidence), occurrences, self.architecture)
 
     def capped(self, most: int) -> Self:
         """The same with nothing seen in more windows than this."""
@@ -304,7 +307,7 @@ class HierarchyModel(ABC, Generic[Kind]):
             item: seen._replace(windows=min(seen.windows, most))
             for item, seen in self.occurrences.items()
         }
-        return type(self)(Hierarchy(incidence), occurrences)
+        return type(self)(Hierarchy(incidence), occurrences, self.architecture)
 
     def _item_rows(self) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
@@ -369,7 +372,7 @@ class HierarchyModel(ABC, Generic[Kind]):
             raise ValueError("an item was seen in more windows than it occurred in")
         if any(seen.first > seen.last for seen in items.values()):
             raise ValueError("an item was last seen before it was first")
-        return cls(Hierarchy(incidence), items)
+        return cls(Hierarchy(incidence), items, architecture)
 
 
 def _fewer(parts: Mapping[Part | None, int], factor: float, most: int) -> dict[Part | None, int]:

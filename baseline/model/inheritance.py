@@ -28,6 +28,7 @@ from baseline.model.hierarchy import HierarchyModel
 from baseline.model.merging import merge_signal, require_alike
 from baseline.model.ngrams import NgramModel
 from baseline.model.novelty import Floats
+from baseline.model.score import Signal
 from baseline.model.signal_model import SignalModel
 from baseline.model.workload_model import (
     SIGNAL_MODELS,
@@ -36,7 +37,7 @@ from baseline.model.workload_model import (
     in_order,
 )
 from baseline.syscalls import ARCHITECTURE
-from baseline.window import Signal, Window
+from baseline.window import Window
 
 DISCOUNT = 0.1
 """What the predecessor's counts weigh: ten of its windows as much as one of the new version."""

@@ -9,14 +9,15 @@ import numpy as np
 from rich.cells import set_cell_size
 
 from baseline.model.call_volumes import level_range
-from baseline.model.calls import CallModel
 from baseline.model.completeness import SignalCompleteness
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
+from baseline.model.score import PEERS, Signal
+from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.syscalls import symbol_name
-from baseline.window import Signal
+from baseline.window import Histogram
 
 MOST_FALSE_ALARMS = 1000
 """In a week; more than that is no estimate, only a sign that learning was far too short."""
@@ -26,12 +27,16 @@ _WIDTH = 79
 _TAIL = 0.05
 """Part of the windows on either side of what is usual."""
 
-_NAMES = {
-    Signal.NGRAMS: "n-grams",
-    Signal.EXECUTIONS: "executions",
-    Signal.CONNECTIONS: "connections",
-    Signal.CALLS: "calls",
-}
+_ROWS: tuple[tuple[str, Signal | None, Histogram | None], ...] = (
+    ("n-grams", Signal.NGRAMS, Histogram.NGRAMS),
+    ("calls", Signal.CALLS, None),
+    ("executions", Signal.EXECUTIONS, Histogram.EXECUTIONS),
+    ("connections", None, Histogram.CONNECTIONS),
+    ("  inbound", Signal.CONNECTIONS_IN, None),
+    ("  outbound", Signal.CONNECTIONS_OUT, None),
+    ("volumes", Signal.VOLUMES, None),
+)
+"""What people call it, the signal that it is evidence in, and what says how complete it is."""
 
 
 def describe(model: WorkloadModel) -> str:
@@ -82,16 +87,19 @@ def _training(model: WorkloadModel) -> Iterator[str]:
 
 
 def _knowledge(model: WorkloadModel) -> Iterator[str]:
-    """A line for each signal: what is known, what is still to come, and what was news."""
+    """What is known, what is still to come, and what was news."""
     yield "Knows          distinct   new an hour (90 %)  surprised windows  highest, bits"
     completeness = model.provenance.completeness
     figures = completeness.signals if completeness else {}
-    for signal, name in _NAMES.items():
-        distinct = model.signals[signal].items
-        coming = _coming(figures[signal]) if signal in figures else ""
-        surprised = float(np.mean(model.held_out.bits[signal] > 0))
-        highest = model.combination.by_signal[signal].highest
-        yield f"  {name:11} {distinct:9,} {coming:>20} {surprised:18.1%} {highest:14,.1f}"
+    for name, signal, histogram in _ROWS:
+        distinct = sum(model.signals[s].items for s in ([signal] if signal else PEERS))
+        coming = _coming(figures[histogram]) if histogram and histogram in figures else ""
+        line = f"  {name:11} {distinct:9,} {coming:>20}"
+        if signal:
+            surprised = float(np.mean(model.held_out.bits[signal] > 0))
+            highest = model.combination.by_signal[signal].highest
+            line += f" {surprised:18.1%} {highest:14,.1f}"
+        yield line
 
 
 def _coming(figures: SignalCompleteness) -> str:
@@ -123,8 +131,8 @@ def _budget(model: WorkloadModel) -> Iterator[str]:
 
 
 def _volumes(model: WorkloadModel) -> Iterator[str]:
-    calls = model.signals[Signal.CALLS]
-    assert isinstance(calls, CallModel)  # noqa: S101 - for the type checker
+    calls = model.signals[Signal.VOLUMES]
+    assert isinstance(calls, VolumeModel)  # noqa: S101 - for the type checker
     usual = usual_volumes(calls)
     if usual:
         what = f"and how many nine in ten windows of {calls.length / 1e9:.3g} s make"
@@ -144,7 +152,7 @@ def _volumes(model: WorkloadModel) -> Iterator[str]:
     )
 
 
-def usual_volumes(calls: CallModel) -> Mapping[int, tuple[int, int]]:
+def usual_volumes(calls: VolumeModel) -> Mapping[int, tuple[int, int]]:
     """Call -> lowest and highest number of it that the middle nine tenths of the windows made.
 
     As exact as the bins of the model; empty where windows are of no single length.

@@ -14,13 +14,13 @@ from itertools import chain
 import numpy as np
 
 from baseline.errors import ModelError
-from baseline.model.calls import SAME_LENGTH, CallModel
 from baseline.model.held_out import HeldOut
 from baseline.model.provenance import Provenance
+from baseline.model.score import Signal
 from baseline.model.signal_model import SignalModel
 from baseline.model.training import Training
+from baseline.model.volumes import SAME_LENGTH, VolumeModel
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Signal
 
 
 def merge(models: Sequence[WorkloadModel]) -> WorkloadModel:
@@ -77,19 +77,19 @@ def require_alike(models: Sequence[WorkloadModel]) -> None:
 
 def _length(model: WorkloadModel) -> int | None:
     """Length of a window in nanoseconds, 0 for none; ``None`` where no call tells of it."""
-    calls = model.signals[Signal.CALLS]
-    return calls.length if isinstance(calls, CallModel) and calls.items else None
+    calls = model.signals[Signal.VOLUMES]
+    return calls.length if isinstance(calls, VolumeModel) and calls.items else None
 
 
 def merge_signal(models: Sequence[SignalModel]) -> SignalModel:
     """The models of one signal as one."""
-    calls = [model for model in models if isinstance(model, CallModel)]
+    calls = [model for model in models if isinstance(model, VolumeModel)]
     busy = [model for model in calls if model.items]
     if not busy:
         return type(models[0]).merged(models)
     # A replica that made no call has no length of windows that could agree with that of the others.
     idle = sum(model.windows for model in calls if not model.items)
-    return CallModel.merged(busy).with_idle(idle)
+    return VolumeModel.merged(busy).with_idle(idle)
 
 
 def merge_held_out(parts: Sequence[HeldOut]) -> HeldOut:

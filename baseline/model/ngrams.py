@@ -6,6 +6,9 @@ and of none.  What is new in a context carries the surprise of the escape from i
 seen thus costs the escapes at the calls where it leaves what is known: once it is inside unknown
 territory, its long contexts are unknown too and only the short ones still charge.
 
+What is judged here is a new order of known calls.  An n-gram that ends in a call which was never
+made carries nothing, because the call does (:mod:`baseline.model.calls`).
+
 Shorter n-grams are marginals of the histogram, so nothing but the histogram is needed.
 """
 
@@ -18,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baseline.model.novelty import Floats, Integers, discount, escape_bits
-from baseline.model.score import Seen
+from baseline.model.score import Seen, Signal
 from baseline.model.signal_model import Surprise
 from baseline.model.thinning import MOST_WINDOWS, fewer_appearances, fewer_windows
 from baseline.parquet import as_array, described
@@ -26,11 +29,12 @@ from baseline.syscalls import (
     KIND_SHIFT,
     NGRAM_LENGTH,
     SYMBOL_BITS,
+    calls_of,
     ngram_names,
     symbol_name,
     unpack,
 )
-from baseline.window import NgramCounts, Signal, Window
+from baseline.window import NgramCounts, Window
 
 Ngrams = npt.NDArray[np.uint64]
 
@@ -230,6 +234,7 @@ class NgramModel:
         self._seen = seen
         self._orders = orders
         self._escapes = [order.escapes() for order in orders]
+        self._made = np.unique(calls_of(orders[0].suffixes))
         self._architecture = architecture
 
     @classmethod
@@ -254,15 +259,19 @@ class NgramModel:
         ]
         bits_of_row = np.zeros(len(ngrams))
         block_of_row = block_of_window[window_of_row]
+        newest = incidence[0]
+        made = calls_of(newest.suffixes)
         for block in sorted(set(blocks)):
             rows = np.flatnonzero(block_of_row == block)
+            elsewhere = made[newest.order(without=block).suffix_windows > 0]
+            is_known = np.isin(made, elsewhere)[newest.suffix_of_row[rows]]
             for order in incidence:
                 others = order.order(without=block)
                 suffix = order.suffix_of_row[rows]
                 context = np.searchsorted(
                     order.contexts, contexts_of(order.suffixes[suffix], order.length)
                 )
-                is_new = others.suffix_windows[suffix] == 0
+                is_new = is_known & (others.suffix_windows[suffix] == 0)
                 bits_of_row[rows] += np.where(is_new, others.escapes()[context], 0.0)
         held_out = np.bincount(window_of_row, bits_of_row, len(windows)).astype(np.float64)
         orders = [order.order() for order in incidence]
@@ -299,7 +308,7 @@ class NgramModel:
             escaped = ~_contains(order.suffixes, suffix) & _contains(order.contexts, context)
             where = np.searchsorted(order.contexts, context[escaped])
             bits[escaped] += escapes[where]
-        return bits
+        return np.where(np.isin(calls_of(ngrams), self._made), bits, 0.0)
 
     def knows(self, item: int) -> bool:
         """Whether the n-gram was seen in training."""
@@ -341,9 +350,9 @@ class NgramModel:
 
     @property
     def wholly_new_bits(self) -> float:
-        """Surprise of a call that was never made, after others that always were."""
+        """Surprise of a known call after others that always came before something else."""
         bits = 0.0
-        for _ in range(NGRAM_LENGTH):  # added one by one, as for an n-gram: sums have to be equal
+        for _ in range(1, NGRAM_LENGTH):  # one by one, as for an n-gram: sums have to be equal
             bits += float(self._escapes[0][0])
         return bits
 

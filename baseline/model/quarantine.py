@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from baseline.model.score import Item, signal_of
+from baseline.model.score import Item, Signal, signal_of
 from baseline.model.workload_model import SIGNAL_MODELS, blocks_of_time, in_order
 from baseline.syscalls import ngram_names
-from baseline.window import NgramCounts, Signal, Window
+from baseline.window import NgramCounts, Window
 
 _LEAST_WINDOWS = 30
 """With fewer windows everything is rare."""
@@ -57,7 +57,8 @@ class Quarantined:
         ]
 
 
-_ORDER = (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.NGRAMS)
+_PROGRAMS_AND_PEERS = (Signal.EXECUTIONS, Signal.CONNECTIONS_IN, Signal.CONNECTIONS_OUT)
+_ORDER = (*_PROGRAMS_AND_PEERS, Signal.NGRAMS)
 
 
 def find_quarantined(windows: Sequence[Window], architecture: str) -> list[Quarantined]:
@@ -91,7 +92,7 @@ def _brought_by_one(
     if len(distinct) < _LEAST_PARTS:
         return []
     odd = np.zeros(len(ordered))
-    for signal in (Signal.EXECUTIONS, Signal.CONNECTIONS):
+    for signal in _PROGRAMS_AND_PEERS:
         model, bits = SIGNAL_MODELS[signal].fit(ordered, parts, architecture)
         for part in distinct:
             inside = part_of_window == part

@@ -11,12 +11,11 @@ new weighs the less the more that is (:mod:`baseline.model.combination`).  It is
 much as the window before it, and no less than windows of training did on average.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from baseline.model.score import Item, Score, signal_of
+from baseline.model.score import NOVELTIES, Item, Score, Signal, signal_of
 from baseline.model.signal_model import Surprise
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import HISTOGRAMS, Signal
 
 MOST_SIGHTED = 1024
 """Items of each signal that are judged before their window is complete; the others wait for it."""
@@ -27,7 +26,7 @@ class RunningWindow:
 
     Args:
         model: of its workload.
-        counted: histogram -> what the last window counted; empty where there was none.
+        counted: signal -> what the last window counted; empty where there was none.
         since: end of the last window, in nanoseconds since the epoch; 0 where there was none.
 
     Attributes:
@@ -40,11 +39,11 @@ class RunningWindow:
         self.start: int | None = None
         self._model = model
         self._counted = {
-            signal: max(counted.get(signal, 0), model.usual_counts[signal]) for signal in HISTOGRAMS
+            signal: max(counted.get(signal, 0), model.usual_counts[signal]) for signal in NOVELTIES
         }
         self._shares = model.shares(self._counted)
-        self._surprises: dict[Signal, dict[Item, Surprise]] = {s: {} for s in HISTOGRAMS}
-        self._by_signal = dict.fromkeys(HISTOGRAMS, 0.0)
+        self._surprises: dict[Signal, dict[Item, Surprise]] = {s: {} for s in NOVELTIES}
+        self._by_signal = dict.fromkeys(NOVELTIES, 0.0)
 
     def __contains__(self, item: Item) -> bool:
         return item in self._surprises[signal_of(item)]
@@ -52,28 +51,29 @@ class RunningWindow:
     @property
     def items(self) -> list[Item]:
         """What was sighted."""
-        return [item for signal in HISTOGRAMS for item in self._surprises[signal]]
+        return [item for signal in NOVELTIES for item in self._surprises[signal]]
 
-    def add(self, item: Item, time: int) -> bool:
-        """Take one more item that the model does not know.
+    def add(self, items: Iterable[Item], time: int) -> bool:
+        """Take what one more first sight shows that the model does not know.
 
         Returns:
             Whether there was room for it.
         """
-        signal = signal_of(item)
-        surprises = self._surprises[signal]
-        if len(surprises) >= MOST_SIGHTED:
-            return False
-        bits = self._model.signals[signal].bits(item)
-        surprises[item] = Surprise(item, 1, bits)
-        self._by_signal[signal] += bits * self._shares[signal]
-        self.start = self.start or time
+        for item in items:
+            signal = signal_of(item)
+            surprises = self._surprises[signal]
+            if len(surprises) >= MOST_SIGHTED:
+                return False
+            bits = self._model.signals[signal].bits(item)
+            surprises[item] = Surprise(item, 1, bits)
+            self._by_signal[signal] += bits * self._shares[signal]
+            self.start = self.start or time
         return True
 
     def clear(self) -> None:
         """Begin again: what was sighted so far has been told."""
         self.start = None
-        for signal in HISTOGRAMS:
+        for signal in NOVELTIES:
             self._surprises[signal].clear()
             self._by_signal[signal] = 0.0
 

@@ -2,13 +2,43 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
-from baseline.window import Connection, Execution, Signal
+from baseline.window import Connection, Execution
+
+
+class Signal(StrEnum):
+    """What evidence comes from; each has a scale of its own."""
+
+    NGRAMS = "ngrams"  # known calls in an order that is new
+    CALLS = "calls"  # calls never made before, in whatever order
+    EXECUTIONS = "executions"
+    CONNECTIONS_IN = "connections_in"
+    CONNECTIONS_OUT = "connections_out"
+    VOLUMES = "volumes"  # how often known calls are made
+
+
+NOVELTIES: tuple[Signal, ...] = tuple(signal for signal in Signal if signal != Signal.VOLUMES)
+"""The signals of what is new."""
+
+PEERS = (Signal.CONNECTIONS_IN, Signal.CONNECTIONS_OUT)
+"""The signals of peers, who connect and who are connected to."""
 
 
 class Call(NamedTuple):
-    """A call, in any order with others.
+    """A system call or io_uring request, whatever came before it.
+
+    Attributes:
+        symbol: as in ``baseline/syscalls.py``, with its kind above it; never the folded one.
+    """
+
+    symbol: int
+
+
+@dataclass(frozen=True)
+class Volume:
+    """How often a call is made, beside the others.
 
     Attributes:
         symbol: as in ``baseline/syscalls.py``, with its kind above it.
@@ -17,8 +47,8 @@ class Call(NamedTuple):
     symbol: int
 
 
-Item = int | Execution | Connection | Call
-"""What is judged: a packed n-gram, an execution, a connection or a call."""
+Item = int | Execution | Connection | Call | Volume
+"""What is judged; a number is a packed n-gram."""
 
 MAX_EVIDENCE = 32
 """Items of each signal that an explanation names at most; ``Score.by_signal`` counts all."""
@@ -99,6 +129,8 @@ def signal_of(item: Item) -> Signal:
     """What an item is evidence in."""
     if isinstance(item, int):
         return Signal.NGRAMS
-    if isinstance(item, Call):
-        return Signal.CALLS
-    return Signal.EXECUTIONS if isinstance(item, Execution) else Signal.CONNECTIONS
+    if isinstance(item, Connection):
+        return Signal.CONNECTIONS_IN if item.direction == "in" else Signal.CONNECTIONS_OUT
+    if isinstance(item, Execution):
+        return Signal.EXECUTIONS
+    return Signal.CALLS if isinstance(item, Call) else Signal.VOLUMES

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import pyarrow as pa
 
 from baseline.model.novelty import Floats
-from baseline.model.score import Item, Seen
-from baseline.window import Signal, Window
+from baseline.model.score import Item, Seen, Signal
+from baseline.window import Window
 
 
 class Surprise(NamedTuple):

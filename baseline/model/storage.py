@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
 
 FORMAT = "baseline model"
-VERSION = 2
+VERSION = 3
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 MAX_MODELS = 4096
@@ -308,7 +308,7 @@ def _parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
     if (version := manifest.get("version")) != VERSION:
         raise ModelError(
             f"{path.parent} has format version {json.dumps(version):.20}, not {VERSION}",
-            "Use the version of baseline that wrote it, or learn again",
+            "Learn again from its recording, or use the version of baseline that wrote it",
         )
     if manifest.get("sha256") != digest:
         raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)

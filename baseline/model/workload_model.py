@@ -9,25 +9,37 @@ import numpy as np
 
 from baseline.errors import ModelError
 from baseline.model.budget import DEFAULT_BUDGET, Budget
-from baseline.model.calls import CallModel
+from baseline.model.calls import CallModel, call_of
 from baseline.model.combination import Combination
 from baseline.model.completeness import completeness_of
-from baseline.model.connections import ConnectionModel
+from baseline.model.connections import InboundModel, OutboundModel
 from baseline.model.executions import ExecutionModel
 from baseline.model.held_out import HeldOut
 from baseline.model.ngrams import NgramModel
 from baseline.model.provenance import Provenance
-from baseline.model.score import MAX_EVIDENCE, Evidence, Item, Score, signal_of
+from baseline.model.score import (
+    MAX_EVIDENCE,
+    NOVELTIES,
+    Call,
+    Evidence,
+    Item,
+    Score,
+    Signal,
+    signal_of,
+)
 from baseline.model.signal_model import SignalModel, Surprise
 from baseline.model.training import Training
-from baseline.syscalls import ARCHITECTURE
-from baseline.window import HISTOGRAMS, Signal, Window
+from baseline.model.volumes import VolumeModel
+from baseline.syscalls import ARCHITECTURE, calls_of
+from baseline.window import Window
 
 SIGNAL_MODELS: Mapping[Signal, type[SignalModel]] = {
     Signal.NGRAMS: NgramModel,
-    Signal.EXECUTIONS: ExecutionModel,
-    Signal.CONNECTIONS: ConnectionModel,
     Signal.CALLS: CallModel,
+    Signal.EXECUTIONS: ExecutionModel,
+    Signal.CONNECTIONS_IN: InboundModel,
+    Signal.CONNECTIONS_OUT: OutboundModel,
+    Signal.VOLUMES: VolumeModel,
 }
 
 Surprises = Mapping[Signal, Sequence[Surprise]]
@@ -77,7 +89,7 @@ class WorkloadModel:
         self.combination = Combination(
             held_out, {signal: model.wholly_new_bits for signal, model in signals.items()}
         )
-        self.usual_counts = {s: round(held_out.counts[s].mean()) for s in HISTOGRAMS}
+        self.usual_counts = {s: round(held_out.counts[s].mean()) for s in NOVELTIES}
         self._set_budget(budget)
 
     @classmethod
@@ -106,7 +118,7 @@ class WorkloadModel:
             {signal: bits for signal, (_, bits) in fitted.items()},
             {
                 signal: np.array([counted(window)[signal] for window in ordered], np.int64)
-                for signal in HISTOGRAMS
+                for signal in NOVELTIES
             },
             replica.astype(np.int64),
         )
@@ -188,9 +200,12 @@ class WorkloadModel:
 
     def score_item(self, item: Item) -> Score:
         """Judge one item by itself, as if a window held nothing else that is new."""
-        signal = signal_of(item)
-        bits = 0.0 if self.knows(item) else self.signals[signal].bits(item)
-        return self.judge({signal: [Surprise(item, 1, bits)] if bits > 0 else []}, {})
+        found = {
+            signal_of(new): [Surprise(new, 1, bits)]
+            for new in self.novelties(item)
+            if (bits := self.signals[signal_of(new)].bits(new)) > 0
+        }
+        return self.judge(found, {})
 
     def explain(self, window: Window) -> tuple[Evidence, ...]:
         """What carries the surprise of a window, heaviest first, whether it is anomalous or not."""
@@ -203,18 +218,25 @@ class WorkloadModel:
         """Whether the item was seen in training."""
         return self.signals[signal_of(item)].knows(item)
 
+    def novelties(self, item: Item) -> list[Item]:
+        """What training did not see of an item; of an n-gram first of all the call it ends in."""
+        if self.knows(item):
+            return []
+        if isinstance(item, int) and not self.knows(call := call_of(item)):
+            return [call, item]
+        return [item]
+
     def unseen(self, window: Window) -> list[Item]:
         """The items of a window that training did not see."""
         ngrams = self.signals[Signal.NGRAMS]
         assert isinstance(ngrams, NgramModel)  # noqa: S101 - for the type checker
-        return [
-            *(item for item in window.executions if not self.knows(item)),
-            *(item for item in window.connections if not self.knows(item)),
-            *ngrams.unseen(window.ngrams.ngrams).tolist(),
-        ]
+        unseen = ngrams.unseen(window.ngrams.ngrams)
+        calls = dict.fromkeys(map(Call, calls_of(unseen).tolist()))
+        others: list[Item] = [*window.executions, *window.connections, *calls]
+        return [*(item for item in others if not self.knows(item)), *unseen.tolist()]
 
     def shares(self, counted: Mapping[Signal, int]) -> dict[Signal, float]:
-        """What part of the surprise of each histogram counts in a window that counted so much."""
+        """What part of the surprise of each signal counts in a window that counted so much."""
         return {signal: self.combination.share(signal, n) for signal, n in counted.items()}
 
     def is_anomaly(self, by_signal: Mapping[Signal, float]) -> bool:
@@ -235,7 +257,7 @@ class WorkloadModel:
 
         Args:
             surprises: by signal.
-            counted: histogram -> what was counted beside it; where it is missing, nothing.
+            counted: signal -> what was counted beside it; where it is missing, nothing.
             window: that it was found in, where there is one.
             explained: with its evidence.
         """
@@ -319,9 +341,12 @@ def _by_signal(surprises: Surprises, shares: Mapping[Signal, float]) -> dict[Sig
 
 
 def counted(window: Window) -> dict[Signal, int]:
-    """Histogram -> what a window counted in it."""
+    """Signal of novelty -> what a window counted of which something could have been new."""
+    inbound = sum(n for c, n in window.connections.items() if c.direction == "in")
     return {
         Signal.NGRAMS: window.ngrams.total,
+        Signal.CALLS: window.ngrams.total,
         Signal.EXECUTIONS: sum(window.executions.values()),
-        Signal.CONNECTIONS: sum(window.connections.values()),
+        Signal.CONNECTIONS_IN: inbound,
+        Signal.CONNECTIONS_OUT: sum(window.connections.values()) - inbound,
     }

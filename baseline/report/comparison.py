@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.cells import set_cell_size
 
-from baseline.model.comparison import Comparison, Difference
+from baseline.model.comparison import SHIFTING, Comparison, Difference
+from baseline.model.score import NOVELTIES, Call, Signal
 from baseline.model.share_changes import Shift
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
-from baseline.window import HISTOGRAMS, Signal
 
 LISTED = 5
 """Items of each signal that a page lists."""
@@ -18,14 +18,17 @@ LISTED = 5
 _WIDTH = 79
 _NAMES = {
     Signal.EXECUTIONS: "programs",
-    Signal.CONNECTIONS: "peers",
-    Signal.NGRAMS: "n-grams",
+    Signal.CONNECTIONS_OUT: "peers out",
+    Signal.CONNECTIONS_IN: "peers in",
     Signal.CALLS: "calls",
+    Signal.NGRAMS: "n-grams",
+    Signal.VOLUMES: "calls",
 }
 _OCCURRENCES = {
     Signal.EXECUTIONS: "start",
-    Signal.CONNECTIONS: "connection",
-    Signal.CALLS: "call",
+    Signal.CONNECTIONS_OUT: "connection",
+    Signal.CONNECTIONS_IN: "connection",
+    Signal.VOLUMES: "call",
 }
 
 
@@ -127,7 +130,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield from _unknown("Gone from A, and what it would be to B", comparison.gone)
     yield ""
     yield "Shifted, of what both know"
-    for signal in (Signal.EXECUTIONS, Signal.CONNECTIONS, Signal.CALLS):
+    for signal in sorted(SHIFTING, key=list(_NAMES).index):
         yield from _shifted(signal, comparison.shifts[signal])
     yield ""
     yield from _alerts(comparison)
@@ -135,7 +138,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
 
 def _unknown(title: str, found: Mapping[Signal, Sequence[Difference]]) -> Iterator[str]:
     yield f"{title:44}    items      bits"
-    for signal in sorted(HISTOGRAMS, key=list(_NAMES).index):
+    for signal in sorted(NOVELTIES, key=list(_NAMES).index):
         differences = found[signal]
         bits = sum(d.bits for d in differences)
         yield f"  {_NAMES[signal]:42} {len(differences):8,} {bits:9,.1f}"
@@ -177,9 +180,10 @@ def _alerts(comparison: Comparison) -> Iterator[str]:
         yield f"  and {len(alerts) - LISTED:,} more"
 
 
-def _telling(difference: Difference) -> tuple[bool, float]:
-    """Programs and peers say more than system calls, however many bits those carry."""
-    return isinstance(difference.item, int), -difference.bits
+def _telling(difference: Difference) -> tuple[bool, bool, float]:
+    """Programs and peers say more than calls, and these than their order, whatever their bits."""
+    item = difference.item
+    return isinstance(item, int), isinstance(item, Call), -difference.bits
 
 
 def _time(nanoseconds: int) -> str:

@@ -1,17 +1,19 @@
 """Models as tidy Parquet for analysts, beside :mod:`baseline.report.export` for recordings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from baseline.model.calls import CallModel
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
+from baseline.model.hierarchy import Occurrences
 from baseline.model.inspection import usual_volumes
 from baseline.model.ngrams import NgramModel
+from baseline.model.score import NOVELTIES, Signal
+from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
 from baseline.parquet import described
 from baseline.report.export import (
@@ -27,7 +29,7 @@ from baseline.report.export import (
     times,
 )
 from baseline.syscalls import symbol_name
-from baseline.window import HISTOGRAMS, Signal
+from baseline.window import Connection
 
 _WORKLOAD = described("workload", pa.string(), "name of the workload")
 _WINDOWS = described("windows", pa.int64(), "windows of training in which it occurred")
@@ -76,7 +78,7 @@ MODEL_TABLES = {
             ),
             *(
                 described(f"{signal}_count", pa.int64(), "what it counted of this signal")
-                for signal in HISTOGRAMS
+                for signal in NOVELTIES
             ),
         ]
     ),
@@ -146,9 +148,10 @@ def _columns(model: WorkloadModel) -> dict[str, Sequence[Any]]:
             pa.array(held_out.replica),
             pa.array(model.combination.held_out_bits),
             *(pa.array(held_out.bits[signal]) for signal in Signal),
-            *(pa.array(held_out.counts[signal]) for signal in HISTOGRAMS),
+            *(pa.array(held_out.counts[signal]) for signal in NOVELTIES),
         ],
     }
+    connections: dict[Connection, Occurrences] = {}
     for signal in model.signals.values():
         if isinstance(signal, NgramModel):
             stored = signal.tables()["ngrams"]
@@ -156,17 +159,17 @@ def _columns(model: WorkloadModel) -> dict[str, Sequence[Any]]:
             tables["ngrams"] = [*names, pa.array(signal.calls.counts), *_seen(stored)]
         elif isinstance(signal, ExecutionModel):
             arrays = execution_arrays(list(signal.occurrences))
-            tables["executions"] = [*arrays, *_occurrences(signal)]
+            tables["executions"] = [*arrays, *_occurrences(signal.occurrences)]
         elif isinstance(signal, ConnectionModel):
-            arrays = connection_arrays(list(signal.occurrences))
-            tables["connections"] = [*arrays, *_occurrences(signal)]
-        elif isinstance(signal, CallModel):
+            connections |= signal.occurrences
+        elif isinstance(signal, VolumeModel):
             tables["calls"] = _calls(signal, model.architecture)
+    tables["connections"] = [*connection_arrays(list(connections)), *_occurrences(connections)]
     return tables
 
 
-def _occurrences(signal: ExecutionModel | ConnectionModel) -> list[pa.Array]:
-    seen = list(signal.occurrences.values())
+def _occurrences(occurrences: Mapping[Any, Occurrences]) -> list[pa.Array]:
+    seen = list(occurrences.values())
     return [
         pa.array([its.windows for its in seen], pa.int64()),
         pa.array([its.times for its in seen], pa.int64()),
@@ -175,8 +178,8 @@ def _occurrences(signal: ExecutionModel | ConnectionModel) -> list[pa.Array]:
     ]
 
 
-def _calls(signal: CallModel, architecture: str) -> list[pa.Array]:
-    stored, usual = signal.tables()["calls"], usual_volumes(signal)
+def _calls(signal: VolumeModel, architecture: str) -> list[pa.Array]:
+    stored, usual = signal.tables()["volumes"], usual_volumes(signal)
     symbols = signal.symbols.tolist()
     return [
         pa.array([symbol_name(symbol, architecture) for symbol in symbols], pa.string()),

@@ -13,10 +13,10 @@ from baseline.durable import new_file
 from baseline.errors import BaselineError, UsageError
 from baseline.model.inspection import programs_and_peers
 from baseline.model.ngrams import NgramModel
+from baseline.model.score import Signal
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.syscalls import symbol_name, unpack
-from baseline.window import Signal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,17 +4,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from baseline.model.score import Evidence, Item, Score, signal_of
+from baseline.model.score import NOVELTIES, Evidence, Item, Score, Signal, signal_of
 from baseline.model.signal_model import Surprise
 from baseline.sighting import Process, Sighting
 from baseline.window import (
-    HISTOGRAMS,
     Connection,
     Execution,
     Image,
     Ledger,
     NgramCounts,
-    Signal,
     Tally,
     Window,
 )
@@ -52,11 +50,14 @@ class PlainModel:
     architecture = "x86_64"
     known = frozenset({KNOWN_PEER, 1, 2, 3})
     shift_threshold = 20.0
-    usual_counts: Mapping[Signal, int] = dict.fromkeys(HISTOGRAMS, 0)
-    signals: Mapping[Signal, PlainSignal] = dict.fromkeys(HISTOGRAMS, PlainSignal())
+    usual_counts: Mapping[Signal, int] = dict.fromkeys(NOVELTIES, 0)
+    signals: Mapping[Signal, PlainSignal] = dict.fromkeys(NOVELTIES, PlainSignal())
 
     def knows(self, item: Item) -> bool:
         return item in self.known
+
+    def novelties(self, item: Item) -> list[Item]:
+        return [] if self.knows(item) else [item]
 
     def unseen(self, window: Window) -> list[Item]:
         return [item for item in _items(window) if not self.knows(item)]

@@ -7,10 +7,10 @@ import pytest
 
 from baseline.alerts.alert import Alert, RaisedBy, iso_time, leading_evidence
 from baseline.container import Container
-from baseline.model.score import Call, Evidence, Item, Score, Seen, signal_of
+from baseline.model.score import Call, Evidence, Item, Score, Seen, Signal, Volume, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import pack
-from baseline.window import Connection, Execution, Image, Signal
+from baseline.window import Connection, Execution, Image
 
 NOON = 1_795_392_000_000_000_000
 PHP, DASH = Image("/usr/sbin/php-fpm8.2"), Image("/usr/bin/dash")
@@ -21,7 +21,8 @@ PEER = Connection("out", "tcp", "2001:db8::9", 4444)
 CLIENT = Connection("in", "tcp", "192.0.2.1", 80)
 # socket connect dup2 dup2 dup2 execve
 NGRAM = int(pack(np.array([[42, 43, 34, 34, 34, 60]]))[0])
-FSYNC = Call(75)
+FSYNC = Volume(75)
+PTRACE = Call(102)
 SH = Process(4123, 4124, "sh", (PHP, DASH), ("sh", "-c", "mysql -phunter2"))
 
 
@@ -70,7 +71,9 @@ def alert(
             "something started /usr/bin/python3[backup.py] as uid 0, never seen in learning",
         ),
         (PEER, False, "new peer: tcp out to [2001:db8::9]:4444, by sh"),
-        (CLIENT, True, "rare peer: tcp in from 192.0.2.1 on port 80, by sh"),
+        (CLIENT, False, "new client: tcp in from 192.0.2.1 on port 80, by sh"),
+        (CLIENT, True, "rare client: tcp in from 192.0.2.1 on port 80, by sh"),
+        (PTRACE, False, "never made what it was before, by sh"),
         (NGRAM, False, "unseen system-call sequence: what it was"),
         (NGRAM, True, "unusual system calls, most of all: what it was"),
         (FSYNC, True, "unusual number of system calls: 3 what it was; what is normal"),
@@ -87,19 +90,22 @@ def test_the_headline_counts_what_else_was_unseen() -> None:
     assert alert(
         *ngrams,
         evidence(SHELL, 30.0),
-        unseen=frozenset({NGRAM, 7, 8, SHELL, MEMFD, ORPHAN, PEER}),
+        unseen=frozenset({NGRAM, 7, 8, SHELL, MEMFD, ORPHAN, PEER, CLIENT, PTRACE}),
     ).headline == (
         "php-fpm8.2 started /usr/bin/dash as uid 33, never seen in learning; "
-        "also 2 more programs, 1 new peer, 3 new system-call sequences"
+        "also 2 more programs, 1 new peer, 1 new system call, 1 new client, "
+        "3 new system-call sequences"
     )
 
 
 def test_an_unseen_program_leads_however_many_bits_its_calls_carry() -> None:
     known, heavy, light = evidence(CLIENT, 99.0), evidence(NGRAM, 80.0), evidence(SHELL, 25.0)
-    found = (known, heavy, light, evidence(PEER, 40.0))
-    unseen = frozenset({NGRAM, SHELL, PEER})
+    found = (known, heavy, light, evidence(PEER, 40.0), evidence(PTRACE, 9.0))
+    unseen = frozenset({NGRAM, SHELL, PEER, CLIENT, PTRACE})
     assert leading_evidence(found, unseen) is light
     assert leading_evidence(found, unseen - {SHELL}).item == PEER
+    assert leading_evidence(found, unseen - {SHELL, PEER}).item == PTRACE
+    assert leading_evidence(found, frozenset({NGRAM, CLIENT})) is known
     assert leading_evidence(found, frozenset({NGRAM})) is heavy
     assert leading_evidence(found, frozenset()) is known
     with pytest.raises(ValueError, match="no evidence"):
@@ -118,10 +124,11 @@ def test_as_json() -> None:
     found = (
         evidence(SHELL, 30.123456),
         evidence(PEER, 20.0),
+        evidence(PTRACE, 12.0),
         evidence(NGRAM, 10.0),
         evidence(FSYNC, 5.0, Seen(NOON - 10**11, NOON - 10**10)),
     )
-    shown = alert(*found, unseen=frozenset({SHELL, PEER, NGRAM}))
+    shown = alert(*found, unseen=frozenset({SHELL, PEER, PTRACE, NGRAM}))
     document = json.loads(json.dumps(shown.to_dict()))
     shell = [
         {"path": "/usr/sbin/nginx", "script": "", "unlinked": False},
@@ -143,7 +150,14 @@ def test_as_json() -> None:
         "threshold": 21.99,
         "p_value": 2.16e-10,
         "once_in_seconds": 1_230_000.0,
-        "by_signal": {"ngrams": 10.0, "executions": 30.12, "connections": 20.0, "calls": 5.0},
+        "by_signal": {
+            "ngrams": 10.0,
+            "calls": 12.0,
+            "executions": 30.12,
+            "connections_in": 0,
+            "connections_out": 20.0,
+            "volumes": 5.0,
+        },
         "container": None,
         "process": {
             "pid": 4123,
@@ -155,7 +169,13 @@ def test_as_json() -> None:
             "arguments_source": "process memory",
             "lineage": shell[1:],
         },
-        "unseen": {"ngrams": 1, "executions": 1, "connections": 1},
+        "unseen": {
+            "ngrams": 1,
+            "calls": 1,
+            "executions": 1,
+            "connections_in": 0,
+            "connections_out": 1,
+        },
         "unlisted_ngrams": [],
         "already_reported": 0,
         "folded": 0,
@@ -175,13 +195,14 @@ def test_as_json() -> None:
     }
     assert [p["item"] for p in pieces[1:]] == [
         {"direction": "out", "protocol": "tcp", "peer": "2001:db8::9", "port": 4444},
+        {"syscall": "ptrace", "symbol": 102},
         {
             "syscalls": ["socket", "connect", "dup2", "dup2", "dup2", "execve"],
             "packed": f"{NGRAM:#018x}",
         },
         {"syscall": "fsync"},
     ]
-    assert [pieces[3][key] for key in ("unseen", "first_seen", "last_seen")] == [
+    assert [pieces[4][key] for key in ("unseen", "first_seen", "last_seen")] == [
         False,
         "2026-11-22T23:58:20.000Z",
         "2026-11-22T23:59:50.000Z",

@@ -15,10 +15,9 @@ from plain_model import (
 from baseline.alerts import detector as module
 from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.detector import Detector
-from baseline.model.score import Item
+from baseline.model.score import Item, Signal
 from baseline.model.workload_model import WorkloadModel
 from baseline.sighting import Process
-from baseline.window import Signal
 
 
 @pytest.fixture

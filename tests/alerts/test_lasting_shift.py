@@ -13,9 +13,9 @@ from baseline.alerts.detector import Detector, Folded
 from baseline.alerts.incident import Event, Incident
 from baseline.alerts.text import TextSink
 from baseline.model.budget import Budget
-from baseline.model.score import Call, Seen
+from baseline.model.score import Seen, Signal, Volume
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import NgramCounts, Signal, Window
+from baseline.window import NgramCounts, Window
 
 SECOND = 10**9
 MIDNIGHT = 1_795_392_000_000_000_000
@@ -74,12 +74,12 @@ def test_a_small_shift_that_lasts_explains_itself(model: WorkloadModel) -> None:
     assert not any(model.score(syncing_more(LEARNED + n)).is_anomaly for n in range(100))
     (alert,) = watch(model, 600, syncing_more)
     assert alert.test == RaisedBy.SHIFT
-    assert alert.signal == Signal.CALLS
+    assert alert.signal == Signal.VOLUMES
     assert alert.score.bits >= alert.score.threshold == model.shift_threshold
     assert MIDNIGHT + LEARNED * SECOND <= alert.start < alert.end - SECOND
     heaviest = alert.score.evidence[0]
     assert 2 < heaviest.count < 20  # in one window, as what is usual
-    assert heaviest.item == Call(FSYNC)
+    assert heaviest.item == Volume(FSYNC)
     assert heaviest.bits >= sum(e.bits for e in alert.score.evidence) / 2
     assert heaviest.nearest == "usually 0 to 1"
     assert isinstance(heaviest.seen, Seen)
@@ -121,7 +121,7 @@ def test_an_unusual_volume_is_told_once_for_as_long_as_it_lasts(model: WorkloadM
     assert (first.folded, again.folded) == (0, 89)
     assert first.unseen == frozenset()
     counts = {e.item: e.count for e in first.score.evidence}
-    assert counts[Call(EPOLL_WAIT)] == 4000
+    assert counts[Volume(EPOLL_WAIT)] == 4000
     for evidence in first.score.evidence:
         rest = hourly.score(flooded(LEARNED), without={evidence.item})
         assert evidence.without == rest.bits < first.score.bits

@@ -17,6 +17,7 @@ from baseline.alerts.incident import QUIET, Incidents
 from baseline.alerts.metrics import Address, MetricsServer, WatchMetrics
 from baseline.errors import UsageError
 from baseline.model.budget import Budget
+from baseline.model.score import Signal
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
 from baseline.sighting import Sighting
@@ -81,7 +82,7 @@ def of(name: str, signal: str = "") -> str:
 def test_all_begin_at_zero(watched: Watched) -> None:
     fetched = watched.fetch()
     ours = {name: v for name, v in fetched.items() if 'workload="nginx"' in name}
-    assert len(ours) == 3 + 3 * 4 + 3 + 4 + 1
+    assert len(ours) == 3 + 3 * 4 + 3 + len(Signal) + 1
     assert set(ours.values()) == {0}
     assert fetched[f'baseline_build_info{{version="{__version__}"}}'] == 1
     assert fetched["process_cpu_seconds_total"] > 0

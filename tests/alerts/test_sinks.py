@@ -15,10 +15,10 @@ from baseline.alerts.incident import Event, Incident, Report
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.container import Container
-from baseline.model.score import Call, Evidence, Score, Seen
+from baseline.model.score import Evidence, Score, Seen, Signal, Volume
 from baseline.printable import printable
 from baseline.sighting import Process
-from baseline.window import Connection, Execution, Image, Signal
+from baseline.window import Connection, Execution, Image
 
 NGINX, DASH = Image("/usr/sbin/nginx"), Image("/usr/bin/dash")
 SHELL = Execution((NGINX, DASH), 33)
@@ -34,16 +34,16 @@ def evidence() -> tuple[Evidence, ...]:
     peer = str(PEER)
     return (
         Evidence(Signal.EXECUTIONS, SHELL, str(SHELL), 1, 31.2, "nothing", None, 24.25),
-        Evidence(Signal.CONNECTIONS, PEER, peer, 1200, 22.2, "to 10.0.0.5:5432", None, 21.0),
+        Evidence(Signal.CONNECTIONS_OUT, PEER, peer, 1200, 22.2, "to 10.0.0.5:5432", None, 21.0),
         *(Evidence(Signal.NGRAMS, n, "read write " * 8, 3, 10.0, "", None, 29.5) for n in NGRAMS),
-        Evidence(Signal.CALLS, Call(60), "execve", 7, 5.0, "usually 0 to 1", SEEN, 29.0),
+        Evidence(Signal.VOLUMES, Volume(60), "execve", 7, 5.0, "usually 0 to 1", SEEN, 29.0),
     )
 
 
 def alert(
     replica: str = "demo/web", comm: str = "sh", already_reported: int = 0, folded: int = 0
 ) -> Alert:
-    bits = dict(zip(Signal, (100.0, 31.2, 22.2, 5.0), strict=True))
+    bits = dict(zip(Signal, (100.0, 0.0, 31.2, 0.0, 22.2, 5.0), strict=True))
     return Alert(
         workload="web",
         replica=replica,

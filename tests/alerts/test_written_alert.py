@@ -13,11 +13,10 @@ from baseline.alerts.backtest import alerts_of
 from baseline.alerts.detector import Folded
 from baseline.alerts.incident import Event, Incident
 from baseline.alerts.written_alert import AlertsError, WrittenAlert, read_alerts
-from baseline.model.score import Call
+from baseline.model.score import Signal, Volume
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
 from baseline.syscalls import symbol_name
-from baseline.window import Signal
 
 NGINX = Path(__file__).parents[2] / "data" / "nginx"
 
@@ -50,7 +49,7 @@ def test_what_is_read_is_what_was_written(alerts: list[Alert]) -> None:
         assert written.by_signal == pytest.approx(dict(alert.score.by_signal), abs=0.005)
         for ours, theirs in zip(written.evidence, alert.score.evidence, strict=True):
             item = theirs.item
-            expected = symbol_name(item.symbol) if isinstance(item, Call) else item
+            expected = symbol_name(item.symbol) if isinstance(item, Volume) else item
             assert (ours.signal, ours.item, ours.count) == (theirs.signal, expected, theirs.count)
             assert ours.bits == pytest.approx(theirs.bits, abs=0.005)
 

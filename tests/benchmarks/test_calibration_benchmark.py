@@ -15,7 +15,7 @@ from model.synthetic_service import SHELL_STARTED, count_ngrams, serving, symbol
 
 from baseline.recordings.writer import RecordingWriter
 from baseline.sighting import Sighting
-from baseline.window import Connection, Signal, Window
+from baseline.window import Connection, Histogram, Window
 
 PROGRAM = Path(calibration.__file__)
 NOBODY = count_ngrams(symbols("read"))
@@ -62,8 +62,8 @@ def test_new_items_are_counted_once_and_an_hour() -> None:
     later = [f"192.0.3.{number}" for number in range(40)]
     windows = met([*known, *new, *later])
     rows = calibration.predictions(split(windows[:100], windows[100:]))
-    assert {row.signal for row in rows} == {Signal.NGRAMS, Signal.CONNECTIONS}
-    peers = [row for row in rows if row.signal == Signal.CONNECTIONS]
+    assert {row.signal for row in rows} == {Histogram.NGRAMS, Histogram.CONNECTIONS}
+    peers = [row for row in rows if row.signal == Histogram.CONNECTIONS]
     assert [row.learned for row in peers] == [0.2, 0.4, 0.6]
     assert [row.observed for row in peers] == pytest.approx([0, 0, 2 / 40 * 3600])
 
@@ -75,9 +75,9 @@ def test_what_keeps_coming_is_predicted() -> None:
     ]
     windows = met(peers)
     rows = calibration.predictions(split(windows[:500], windows[500:]))
-    predicted = [row for row in rows if row.signal == Signal.CONNECTIONS]
+    predicted = [row for row in rows if row.signal == Histogram.CONNECTIONS]
     assert all(0 < row.low <= row.observed <= row.high < 3600 for row in predicted)
-    assert all(row.observed == 0 for row in rows if row.signal == Signal.NGRAMS)
+    assert all(row.observed == 0 for row in rows if row.signal == Histogram.NGRAMS)
 
 
 def run(container: int, start: int, rows: int) -> Run:

@@ -239,7 +239,7 @@ def test_what_cannot_be_accepted(
     )
     other_calls = json.loads(alerts.read_text())
     for evidence in other_calls["evidence"]:
-        evidence["description"] = evidence["description"].replace("read", "io_setup")
+        evidence["description"] = evidence["description"].replace("execve", "io_setup")
     (tmp_path / "arm.jsonl").write_text(json.dumps(other_calls))
     for code, arguments, message in [
         (2, (*good, "--yes"), "Nothing says where the new model goes."),

@@ -39,10 +39,13 @@ def test_the_same_for_machines(models: Path, candidate: Path) -> None:
         "/usr/sbin/nginx > /usr/bin/dash (uid 33)"
     ]
     assert len(web["new"]["ngrams"]) == 14
-    assert web["gone"] == {"ngrams": [], "executions": [], "connections": []}
-    assert web["shifted"]["calls"]["bits"] >= 0
+    assert web["gone"] == {
+        s: [] for s in ("ngrams", "calls", "executions", "connections_in", "connections_out")
+    }
+    assert web["shifted"]["volumes"]["bits"] >= 0
     assert [alert["time"] for alert in web["alerts"]] == ["2026-11-23T00:00:10Z"]
-    assert len(web["alerts"][0]["items"]) == 16
+    assert len(web["alerts"][0]["items"]) == 16 + len(web["new"]["calls"])
+    assert "execve" in {d["description"] for d in web["new"]["calls"]}
     assert (document["only_in_a"], document["only_in_b"]) == ([], [])
 
 

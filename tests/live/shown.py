@@ -6,17 +6,9 @@ import numpy as np
 from strategies import MIDNIGHT
 
 from baseline.live.overview import Overview, Row, Snapshot
+from baseline.model.score import Signal
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import (
-    Connection,
-    Execution,
-    Image,
-    Ledger,
-    NgramCounts,
-    Signal,
-    Tally,
-    Window,
-)
+from baseline.window import Connection, Execution, Image, Ledger, NgramCounts, Tally, Window
 
 SECOND = 10**9
 NGINX, SHELL, CURL = (Image(f"/usr/bin/{name}") for name in ("nginx", "dash", "curl"))
@@ -95,4 +87,4 @@ def snapshot(*rows: Row, is_judged: bool = True) -> Snapshot:
     return Snapshot(MIDNIGHT, rows, is_judged)
 
 
-NGRAMS, EXECUTIONS, CONNECTIONS = Signal.NGRAMS, Signal.EXECUTIONS, Signal.CONNECTIONS
+NGRAMS, EXECUTIONS, CONNECTIONS = Signal.NGRAMS, Signal.EXECUTIONS, Signal.CONNECTIONS_OUT

@@ -16,8 +16,8 @@ from strategies import MIDNIGHT
 
 from baseline.live import newcomers as module
 from baseline.live.newcomers import MINUTE, Newcomers
-from baseline.model.score import signal_of
-from baseline.window import Signal
+from baseline.model.calls import call_of
+from baseline.model.score import Signal, signal_of
 
 ITEMS = (1, 2, 3, 4, SHELL_STARTED, CURL_STARTED, CLIENT, INTRUDER)
 
@@ -46,14 +46,20 @@ def test_counts_what_was_first_seen_in_the_last_minute(steps: list[tuple[int, se
         for number in numbers:
             first.setdefault(number, now)
         new = [ITEMS[n] for n, when in first.items() if (now - when) * SECOND < MINUTE]
-        assert newcomers.counts(at(now)) == Counter(map(signal_of, new))
+        calls = [call_of(item) for item in new if isinstance(item, int)]
+        assert newcomers.counts(at(now)) == Counter(map(signal_of, [*new, *calls]))
 
 
 def test_what_learning_never_saw_stays_new_while_it_goes_on() -> None:
     newcomers = Newcomers(learned())
     for second in range(0, 90, 10):
         newcomers.add(window(second, {1: 1, 2: 1, 9: 1}, [SHELL_STARTED], [CLIENT, INTRUDER]))
-    expected = {Signal.NGRAMS: 1, Signal.EXECUTIONS: 1, Signal.CONNECTIONS: 1}
+    expected = {
+        Signal.NGRAMS: 1,
+        Signal.CALLS: 1,
+        Signal.EXECUTIONS: 1,
+        Signal.CONNECTIONS_OUT: 1,
+    }
     assert newcomers.counts(at(80)) == expected
     assert newcomers.counts(at(139.9)) == expected
     assert newcomers.counts(at(140)) == {}
@@ -74,6 +80,6 @@ def test_memory_is_bounded_and_keeps_what_goes_on(monkeypatch: pytest.MonkeyPatc
     newcomers.add(window(0, {1: 1}))
     for second in range(100, 200):
         newcomers.add(window(second, {1: 1, second: 1}))  # ever new beside ever the same
-    assert newcomers.counts(at(199)) == {Signal.NGRAMS: 5}
+    assert newcomers.counts(at(199)) == {Signal.NGRAMS: 2, Signal.CALLS: 3}
     newcomers.add(window(300, {1: 1, 199: 1, 100: 1}))
-    assert newcomers.counts(at(300)) == {Signal.NGRAMS: 1}  # 100 was forgotten
+    assert newcomers.counts(at(300)) == {Signal.NGRAMS: 1, Signal.CALLS: 1}  # 100 was forgotten

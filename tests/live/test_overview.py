@@ -16,7 +16,8 @@ from baseline.alerts.detector import Detector
 from baseline.live import overview as module
 from baseline.live.overview import NAMED, Overview, Row, Snapshot
 from baseline.model.budget import Budget
-from baseline.window import Signal, Window
+from baseline.model.score import Signal
+from baseline.window import Window
 
 NORMAL = {1: 100, 2: 10, 3: 1}
 
@@ -83,7 +84,13 @@ def test_without_a_model_nothing_is_judged() -> None:
     row = only(snapshot)
     assert not snapshot.is_judged
     assert (row.bits, row.threshold, row.alerts, row.latest) == (None, None, 0, ())
-    assert row.new == {Signal.NGRAMS: 5, Signal.EXECUTIONS: 1, Signal.CONNECTIONS: 2}
+    assert row.new == {
+        Signal.NGRAMS: 5,
+        Signal.CALLS: 5,
+        Signal.EXECUTIONS: 1,
+        Signal.CONNECTIONS_IN: 1,
+        Signal.CONNECTIONS_OUT: 1,
+    }
     assert row.newest[0] in {INTRUDER, SHELL_STARTED}
 
 
@@ -110,7 +117,12 @@ def test_what_normal_time_and_an_intruder_look_like() -> None:
     assert row.bits == model.score(normal(1)).bits
     assert row.fullness < 1
     row = only(snapshot_of([normal(1), intruded(2), intruded(3)], model))
-    assert row.new == {Signal.NGRAMS: 2, Signal.EXECUTIONS: 1, Signal.CONNECTIONS: 1}
+    assert row.new == {
+        Signal.NGRAMS: 2,
+        Signal.CALLS: 2,
+        Signal.EXECUTIONS: 1,
+        Signal.CONNECTIONS_OUT: 1,
+    }
     assert (row.alerts, row.is_alerting) == (1, True)
     assert row.fullness > 1
 

@@ -27,11 +27,17 @@ from baseline.live.overview import Snapshot
 from baseline.live.pages import Pages
 from baseline.live.table import fit, short
 from baseline.live.view import Order, View, in_order
-from baseline.window import Image, Ledger, Signal, Tally
+from baseline.model.score import Signal
+from baseline.window import Image, Ledger, Tally
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nname\t\u202e"
 NORMAL = {1: 100, 2: 10, 3: 1}
-NEW = {Signal.NGRAMS: 1234, Signal.EXECUTIONS: 12, Signal.CONNECTIONS: 3}
+NEW = {
+    Signal.NGRAMS: 1234,
+    Signal.EXECUTIONS: 12,
+    Signal.CONNECTIONS_IN: 1,
+    Signal.CONNECTIONS_OUT: 2,
+}
 FORTY = snapshot(
     *(
         row(

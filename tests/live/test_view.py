@@ -7,7 +7,8 @@ from shown import SHELL_STARTED, learned, row, snapshot, snapshot_of, window
 from baseline.live.keys import Key
 from baseline.live.overview import Snapshot
 from baseline.live.view import Order, Page, View, in_order
-from baseline.window import Ledger, Signal, Tally
+from baseline.model.score import Signal
+from baseline.window import Ledger, Tally
 
 HEIGHT = 2
 THREE = snapshot(row("a", 1), row("b", 3), row("c", 2))

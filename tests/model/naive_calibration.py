@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from baseline.model.held_out import HeldOut
-from baseline.window import HISTOGRAMS, Signal
+from baseline.model.score import NOVELTIES, Signal
 
 PRIOR_EXCESSES = INSIDE = 10
 BIT = 1 / math.log(2)
@@ -65,7 +65,7 @@ def bits(p: float) -> float:
 
 def share(held_out: HeldOut, wholly_new: float, signal: Signal, counted: int) -> float:
     """What part of a signal's surprise counts in a window that counted so much."""
-    if signal not in HISTOGRAMS or wholly_new == 0:
+    if signal not in NOVELTIES or wholly_new == 0:
         return 1.0
     surprise = sum(held_out.bits[signal].tolist())
     expected = surprise / max(sum(held_out.counts[signal].tolist()), 1)

@@ -8,9 +8,9 @@ import numpy as np
 
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
-from baseline.model.score import Call
-from baseline.syscalls import NGRAM_LENGTH, unpack
-from baseline.window import Signal, Window
+from baseline.model.score import Call, Signal, Volume
+from baseline.syscalls import KIND_FOLDED, KIND_SHIFT, NGRAM_LENGTH, unpack
+from baseline.window import Window
 
 Level = tuple[Hashable, Hashable]
 
@@ -36,22 +36,39 @@ def ngram_levels(ngram: int) -> list[Level]:
 
 LEVELS: dict[Signal, Callable[[Any], Sequence[Level]]] = {
     Signal.NGRAMS: ngram_levels,
+    Signal.CALLS: lambda call: [((), call)],
     Signal.EXECUTIONS: ExecutionModel.levels,
-    Signal.CONNECTIONS: ConnectionModel.levels,
+    Signal.CONNECTIONS_IN: ConnectionModel.levels,
+    Signal.CONNECTIONS_OUT: ConnectionModel.levels,
 }
+
+
+def call_of(ngram: int) -> Call:
+    """The call that it ends in, folded or not."""
+    kind = ngram >> KIND_SHIFT
+    return Call((0 if kind == KIND_FOLDED else kind) << 10 | ngram & 1023)
 
 
 def items_of(signal: Signal, window: Window) -> list[Any]:
     """The distinct items of a window."""
-    if signal == Signal.CALLS:
-        return [Call(s) for s in sorted({s for *_, s in unpack(window.ngrams.ngrams).tolist()})]
-    if signal == Signal.NGRAMS:
-        return window.ngrams.ngrams.tolist()
-    return list(window.executions if signal == Signal.EXECUTIONS else window.connections)
+    ngrams, peers = window.ngrams.ngrams.tolist(), list(window.connections)
+    symbols = sorted({ngram >> KIND_SHIFT << 10 | ngram & 1023 for ngram in ngrams})
+    return {
+        Signal.NGRAMS: ngrams,
+        Signal.CALLS: sorted(set(map(call_of, ngrams))),
+        Signal.EXECUTIONS: list(window.executions),
+        Signal.CONNECTIONS_IN: [peer for peer in peers if peer.direction == "in"],
+        Signal.CONNECTIONS_OUT: [peer for peer in peers if peer.direction == "out"],
+        Signal.VOLUMES: list(map(Volume, symbols)),
+    }[signal]
 
 
 def item_bits(signal: Signal, training: Sequence[Window], item: Any) -> float:
     """Surprise of an item to what these windows teach."""
+    if signal == Signal.NGRAMS and not any(
+        call_of(item) in items_of(Signal.CALLS, window) for window in training
+    ):
+        return 0.0  # the call is what is new
     seen = [{level for i in items_of(signal, w) for level in LEVELS[signal](i)} for w in training]
     bits = 0.0
     for context, part in LEVELS[signal](item):

@@ -22,10 +22,10 @@ from synthetic_service import (
 )
 
 from baseline.model.acceptance import accept, unknown_part
-from baseline.model.score import Call
+from baseline.model.score import NOVELTIES, Signal, Volume
 from baseline.model.storage import load_model, save_model
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Connection, Execution, Signal, Window
+from baseline.window import Connection, Execution, Window
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +84,21 @@ def test_an_accepted_volume_carries_nothing_any_more(
 ) -> None:
     (sync,) = symbols("fsync")
     many = minutes[350] + window(350, count_ngrams([sync] * 4000))
-    calls = model.signals[Signal.CALLS]
+    calls = model.signals[Signal.VOLUMES]
     unusual = {s.item: s.bits for s in calls.surprises(many)}
-    assert unusual[Call(sync)] > 3
-    accepted = accept(model, [], {Call(sync): unusual[Call(sync)]})
-    left = {s.item: s.bits for s in accepted.signals[Signal.CALLS].surprises(many)}
-    assert Call(sync) not in left
-    assert left == {i: b for i, b in unusual.items() if i != Call(sync)}
-    for signal in (Signal.NGRAMS, Signal.EXECUTIONS, Signal.CONNECTIONS):
+    assert unusual[Volume(sync)] > 3
+    accepted = accept(model, [], {Volume(sync): unusual[Volume(sync)]})
+    left = {s.item: s.bits for s in accepted.signals[Signal.VOLUMES].surprises(many)}
+    assert Volume(sync) not in left
+    assert left == {i: b for i, b in unusual.items() if i != Volume(sync)}
+    for signal in NOVELTIES:
         assert accepted.signals[signal] is model.signals[signal]
 
 
 def test_a_volume_of_a_call_that_was_never_made_is_nothing(model: WorkloadModel) -> None:
     (never,) = symbols("ptrace")
-    accepted = accept(model, [], {Call(never): 9.0})
-    assert accepted.signals[Signal.CALLS].tables() == model.signals[Signal.CALLS].tables()
+    accepted = accept(model, [], {Volume(never): 9.0})
+    assert accepted.signals[Signal.VOLUMES].tables() == model.signals[Signal.VOLUMES].tables()
 
 
 trainings = st.lists(small_windows, min_size=1, max_size=4).filter(
@@ -123,7 +123,7 @@ def test_any_accepted_model_knows_all_of_it(windows: list[Window], told: list[Wi
 def test_an_accepted_model_can_be_stored(
     model: WorkloadModel, minutes: list[Window], tmp_path: Path
 ) -> None:
-    accepted = accept(model, [intruded(minutes[350])], {Call(int(symbols("fsync")[0])): 1.5})
+    accepted = accept(model, [intruded(minutes[350])], {Volume(int(symbols("fsync")[0])): 1.5})
     save_model(accepted, tmp_path / "accepted")
     again = load_model(tmp_path / "accepted")
     assert again.score(intruded(minutes[360])) == accepted.score(intruded(minutes[360]))

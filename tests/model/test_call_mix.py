@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from synthetic_service import ARCHITECTURE, SECOND, single_calls
 
 from baseline.model.call_mix import CallMix
-from baseline.model.calls import CallModel
-from baseline.model.score import Call
+from baseline.model.score import Volume
+from baseline.model.volumes import VolumeModel
 from baseline.window import Window
 
 counts = st.one_of(st.just(0), st.integers(0, 20), st.integers(0, 2**40))
@@ -71,7 +71,7 @@ def test_windows_of_different_lengths_are_judged_by_their_mix() -> None:
         trace(i * 1000 * SECOND, seconds, *chance.multinomial(100 * seconds, shares))
         for i, seconds in enumerate(chance.integers(1, 500, 60).tolist())
     ]
-    model, held_out = CallModel.fit(traces, [i // 6 for i in range(60)], ARCHITECTURE)
+    model, held_out = VolumeModel.fit(traces, [i // 6 for i in range(60)], ARCHITECTURE)
     assert model.length == 0
     usual, odd = (
         sum(s.bits for s in model.surprises(trace(0, seconds, *counts)))
@@ -79,7 +79,7 @@ def test_windows_of_different_lengths_are_judged_by_their_mix() -> None:
     )
     assert usual <= held_out.max() < odd
     (most,) = [s for s in model.surprises(trace(0, 9, 0, 0, 0, 99)) if s.bits > 0]
-    assert most.item == Call(4)
+    assert most.item == Volume(4)
     assert model.nearest(most.item, traces[0]).endswith("of all calls")
 
 
@@ -89,7 +89,7 @@ def test_held_out_mixes_are_judged_by_all_other_blocks(blocks: int) -> None:
     rows = chance.integers(0, 50, (9, 4)).tolist()
     traces = [trace(i * 1000 * SECOND, 1 + i * i, *row) for i, row in enumerate(rows)]
     block_of = [i * blocks // 9 for i in range(9)]
-    _, held_out = CallModel.fit(traces, block_of, ARCHITECTURE)
+    _, held_out = VolumeModel.fit(traces, block_of, ARCHITECTURE)
     for row, block, bits in zip(rows, block_of, held_out.tolist(), strict=True):
         others = [r for r, b in zip(rows, block_of, strict=True) if b != block]
         training = [sum(column) for column in zip(*others, strict=True)]

@@ -20,8 +20,8 @@ from baseline.model.call_volumes import (
     levels,
     usual_bits,
 )
-from baseline.model.calls import CallModel
-from baseline.model.score import Call
+from baseline.model.score import Volume
+from baseline.model.volumes import VolumeModel
 from baseline.window import Ledger, Tally, Window
 
 some = settings(max_examples=40, deadline=None)
@@ -233,8 +233,8 @@ def in_blocks(windows: list[Window]) -> list[int]:
     return [i * BLOCKS // len(windows) for i in range(len(windows))]
 
 
-def fit(windows: list[Window]) -> tuple[CallModel, np.ndarray]:
-    return CallModel.fit(windows, in_blocks(windows), ARCHITECTURE)
+def fit(windows: list[Window]) -> tuple[VolumeModel, np.ndarray]:
+    return VolumeModel.fit(windows, in_blocks(windows), ARCHITECTURE)
 
 
 @pytest.fixture(scope="module")
@@ -264,15 +264,15 @@ def test_surprises_are_what_exceeds_the_usual(counts: list[list[int]]) -> None:
     odd = [0, *counts[0][1:7], 99 * counts[0][7]]
     volumes = CallVolumes(PairCounts.count(levels(np.array(counts))))
     bits = volumes.bits_of_counts(np.array([odd]))[0]
-    (usual,) = [model.tables()["calls"]["usual_bits"].to_pylist()]
+    (usual,) = [model.tables()["volumes"]["usual_bits"].to_pylist()]
     expected = {
-        Call(i + 1): (odd[i], pytest.approx(b - u))
+        Volume(i + 1): (odd[i], pytest.approx(b - u))
         for i, (b, u) in enumerate(zip(bits.tolist(), usual, strict=True))
         if b > u
     }
     (window,) = seconds_of([odd])
     assert {s.item: (s.occurrences, s.bits) for s in model.surprises(window)} == expected
-    assert Call(8) in expected
+    assert Volume(8) in expected
 
 
 def test_calls_that_were_never_seen_are_the_business_of_others(counts: list[list[int]]) -> None:
@@ -300,7 +300,7 @@ def test_windows_that_cannot_tell_are_neither_judged_nor_learned(
     ]
     model, held_out = fit(windows)
     again, with_odd_held_out = fit(with_odd)
-    assert again.tables()["call_pairs"] == model.tables()["call_pairs"]
+    assert again.tables()["volume_pairs"] == model.tables()["volume_pairs"]
     assert again.windows == model.windows + BLOCKS
     assert not with_odd_held_out[size :: size + 1].any()
     assert np.delete(with_odd_held_out, np.s_[size :: size + 1]).tolist() == held_out.tolist()
@@ -319,8 +319,8 @@ def test_two_halves_have_counted_the_same_pairs(counts: list[list[int]]) -> None
     windows = seconds_of(counts)
     whole, _ = fit(windows)
     halves = [fit(windows[:20])[0], fit(windows[20:])[0]]
-    merged = CallModel.merged(halves)
-    assert merged.tables()["call_pairs"] == whole.tables()["call_pairs"]
+    merged = VolumeModel.merged(halves)
+    assert merged.tables()["volume_pairs"] == whole.tables()["volume_pairs"]
     assert merged.length == SECOND
 
 
@@ -330,7 +330,7 @@ def test_volumes_have_words(counts: list[list[int]]) -> None:
     row[1] *= 50
     (window,) = seconds_of([row])
     said = {s.item: model.nearest(s.item, window) for s in model.surprises(window)}
-    assert re.fullmatch(r"with \d+ to \d+ \w+: (usually \d+ to \d+|not seen)", said[Call(2)])
+    assert re.fullmatch(r"with \d+ to \d+ \w+: (usually \d+ to \d+|not seen)", said[Volume(2)])
     silent = seconds_of([[0] * 8])[0]
-    root = next(c for c in range(8) if not model.nearest(Call(c + 1), silent).startswith("with"))
-    assert re.fullmatch(r"usually \d+ to \d+", model.nearest(Call(root + 1), silent))
+    root = next(c for c in range(8) if not model.nearest(Volume(c + 1), silent).startswith("with"))
+    assert re.fullmatch(r"usually \d+ to \d+", model.nearest(Volume(root + 1), silent))

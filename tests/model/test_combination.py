@@ -8,33 +8,35 @@ from hypothesis import strategies as st
 
 from baseline.model.combination import Combination
 from baseline.model.held_out import HeldOut
+from baseline.model.score import NOVELTIES, PEERS, Signal
 from baseline.model.shift import shifts
-from baseline.window import HISTOGRAMS, Signal
 
 few = settings(max_examples=25, deadline=None)
 
 WHOLLY_NEW = {
     Signal.NGRAMS: 60.0,
     Signal.EXECUTIONS: 14.0,
-    Signal.CONNECTIONS: 14.0,
-    Signal.CALLS: 0.0,
+    Signal.CALLS: 14.0,
+    Signal.CONNECTIONS_IN: 14.0,
+    Signal.CONNECTIONS_OUT: 14.0,
+    Signal.VOLUMES: 0.0,
 }
 
 surprise = st.one_of(st.just(0.0), st.just(0.0), st.sampled_from([5.0, 14.0]), st.floats(0.01, 99))
 surprises = st.fixed_dictionaries(dict.fromkeys(Signal, surprise))
 wholly_new = st.fixed_dictionaries(
     {s: st.one_of(st.just(0.0), st.floats(1, 99)) for s in Signal}
-).map(lambda new: new | {Signal.CALLS: 0.0})
+).map(lambda new: new | {Signal.VOLUMES: 0.0})
 
 
 @st.composite
 def held_outs(draw: st.DrawFn) -> HeldOut:
     rows = draw(st.lists(surprises, min_size=1, max_size=12))
     counted = st.integers(0, 10**6)
-    counts = [{s: draw(counted) for s in HISTOGRAMS} for _ in rows]
+    counts = [{s: draw(counted) for s in NOVELTIES} for _ in rows]
     return HeldOut(
         {s: np.array([row[s] for row in rows]) for s in Signal},
-        {s: np.array([row[s] for row in counts]) for s in HISTOGRAMS},
+        {s: np.array([row[s] for row in counts]) for s in NOVELTIES},
         np.array([draw(st.integers(0, 1)) for _ in rows]),
     )
 
@@ -48,7 +50,7 @@ def test_it_is_what_the_obvious_sums_say(
     assert Combination(held_out, new).p_value(by_signal) == pytest.approx(expected, rel=1e-4)
 
 
-@given(held_outs(), wholly_new, st.sampled_from(HISTOGRAMS), st.integers(0, 10**9))
+@given(held_outs(), wholly_new, st.sampled_from(NOVELTIES), st.integers(0, 10**9))
 def test_surprise_counts_in_proportion_to_what_such_a_window_brings(
     held_out: HeldOut, new: dict[Signal, float], signal: Signal, counted: int
 ) -> None:
@@ -66,7 +68,7 @@ def test_a_window_like_one_of_training_is_as_rare_as_that(
     for row in range(len(held_out)):
         scaled = {
             s: float(held_out.bits[s][row])
-            * (float(combination.share(s, held_out.counts[s][row])) if s in HISTOGRAMS else 1)
+            * (float(combination.share(s, held_out.counts[s][row])) if s in NOVELTIES else 1)
             for s in Signal
         }
         bits = -math.log2(combination.p_value(scaled))
@@ -100,7 +102,7 @@ def of_windows(bits: dict[Signal, np.ndarray], counts: int = 1000) -> HeldOut:
     windows = len(next(iter(bits.values())))
     return HeldOut(
         {s: bits.get(s, np.zeros(windows)) for s in Signal},
-        dict.fromkeys(HISTOGRAMS, np.full(windows, counts)),
+        dict.fromkeys(NOVELTIES, np.full(windows, counts)),
         np.zeros(windows, np.int64),
     )
 
@@ -127,21 +129,23 @@ def test_what_is_wholly_new_is_told_unless_normal_time_comes_half_as_far(
     combination = Combination(of_windows({Signal.EXECUTIONS: bits}, counts=0), WHOLLY_NEW)
     assert combination.is_wholly_new(Signal.EXECUTIONS, 14.0) == told
     assert not combination.is_wholly_new(Signal.EXECUTIONS, 13.9)
-    assert not combination.is_wholly_new(Signal.CALLS, 1000.0)
-    others = [Signal.NGRAMS, Signal.CONNECTIONS] + [Signal.EXECUTIONS] * told
+    assert not combination.is_wholly_new(Signal.VOLUMES, 1000.0)
+    others = [Signal.NGRAMS, Signal.CALLS, *PEERS] + [Signal.EXECUTIONS] * told
     assert combination.wholly_new_p_value == pytest.approx(
         sum(combination.by_signal[s].p_value(WHOLLY_NEW[s]) for s in others)
     )
 
 
+SIGNALS = len(Signal)
 DEPENDENCE = {
-    "independent": lambda chance, size: chance.exponential(4, (4, size)),
-    "all the same": lambda chance, size: np.tile(chance.exponential(4, size), (4, 1)),
+    "independent": lambda chance, size: chance.exponential(4, (SIGNALS, size)),
+    "all the same": lambda chance, size: np.tile(chance.exponential(4, size), (SIGNALS, 1)),
     "one or another": lambda chance, size: (
-        chance.exponential(4, size) * (chance.integers(0, 4, size) == np.arange(4)[:, None])
+        chance.exponential(4, size)
+        * (chance.integers(0, SIGNALS, size) == np.arange(SIGNALS)[:, None])
     ),
     "mostly nothing": lambda chance, size: (
-        chance.exponential(4, (4, size)) * (chance.random((4, size)) < 0.1)
+        chance.exponential(4, (SIGNALS, size)) * (chance.random((SIGNALS, size)) < 0.1)
     ),
 }
 
@@ -163,7 +167,7 @@ def test_the_combination_keeps_the_promise_whatever_the_dependence(
         evidence = sum(
             -np.log2(combination.by_signal[s].p_values(bits * share))
             for s, bits in zip(Signal, new, strict=True)
-            for share in [combination.share(s, 1000) if s in HISTOGRAMS else 1]
+            for share in [combination.share(s, 1000) if s in NOVELTIES else 1]
         )
         shares.append((combination.calibration.p_values(evidence) <= p_value).mean())
     error = float(np.std(shares)) / math.sqrt(len(shares))

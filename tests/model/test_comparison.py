@@ -22,8 +22,9 @@ from synthetic_service import (
 
 from baseline.model.budget import Budget
 from baseline.model.comparison import compare
+from baseline.model.score import NOVELTIES, Signal
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import HISTOGRAMS, Connection, Execution, Image, Signal, Window
+from baseline.window import Connection, Execution, Image, Window
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,10 @@ def test_a_model_does_not_differ_from_itself(model: WorkloadModel) -> None:
     assert comparison.heaviest_new == 0
     assert comparison.together == ()
     assert {s: shift.bits for s, shift in comparison.shifts.items()} == {
-        Signal.CALLS: 0,
+        Signal.VOLUMES: 0,
         Signal.EXECUTIONS: 0,
-        Signal.CONNECTIONS: 0,
+        Signal.CONNECTIONS_IN: 0,
+        Signal.CONNECTIONS_OUT: 0,
     }
 
 
@@ -59,12 +61,12 @@ def test_more_of_the_same_brings_no_alert_and_no_shift(
     comparison = compare(model, fit(minutes[300:]))
     assert comparison.alerts == ()
     assert not any(shift.beyond_sampling for shift in comparison.shifts.values())
-    assert comparison.shifts[Signal.CALLS].bits < 0.001
+    assert comparison.shifts[Signal.VOLUMES].bits < 0.001
 
 
 def test_twice_the_load_is_no_shift(model: WorkloadModel) -> None:
     busy = fit(list(islice(serving(seed=12, requests=120), 300)))
-    assert compare(model, busy).shifts[Signal.CALLS].beyond_sampling == 0
+    assert compare(model, busy).shifts[Signal.VOLUMES].beyond_sampling == 0
 
 
 def test_an_intruder_is_new_with_its_surprise_to_the_older_model(
@@ -118,7 +120,7 @@ def test_what_is_only_rarer_is_a_shift_of_the_mix(model: WorkloadModel) -> None:
     often, seldom, again = (
         fit([second(n, share) for n in range(200)]) for share in (0.8, 0.2, 0.8)
     )
-    shift = compare(often, seldom).shifts[Signal.CALLS]
+    shift = compare(often, seldom).shifts[Signal.VOLUMES]
     assert shift.bits > 0.1
     changes = {c.description: c for c in shift.changes}
     assert sum(c.bits for c in shift.changes) == pytest.approx(shift.bits)
@@ -128,7 +130,7 @@ def test_what_is_only_rarer_is_a_shift_of_the_mix(model: WorkloadModel) -> None:
     assert openat.is_beyond_sampling
     assert writev.is_beyond_sampling
     assert not changes["accept4"].is_beyond_sampling
-    same = compare(often, again).shifts[Signal.CALLS]
+    same = compare(often, again).shifts[Signal.VOLUMES]
     assert same.bits < 0.001
     assert same.beyond_sampling == 0
 
@@ -168,7 +170,7 @@ def test_ever_new_clients_are_new_and_weigh_next_to_nothing() -> None:
         )
 
     comparison = compare(clients(51), clients(52))
-    new = comparison.new[Signal.CONNECTIONS]
+    new = comparison.new[Signal.CONNECTIONS_IN]
     assert len(new) == 300
     assert max(d.bits for d in new) < 3
     assert comparison.alerts == ()
@@ -184,7 +186,7 @@ trainings = st.lists(small_windows, min_size=1, max_size=4).filter(
 def test_every_item_is_new_gone_or_known_to_both(a: list[Window], b: list[Window]) -> None:
     before, after = fit(a), fit(b)
     comparison = compare(before, after)
-    for signal in HISTOGRAMS:
+    for signal in NOVELTIES:
         new, gone = ({d.item for d in side[signal]} for side in (comparison.new, comparison.gone))
         both = before.signals[signal].items - len(gone)
         assert both == after.signals[signal].items - len(new)

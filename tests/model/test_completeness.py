@@ -21,13 +21,12 @@ from baseline.model.completeness import (
     completeness_of,
 )
 from baseline.window import (
-    HISTOGRAMS,
     Connection,
     Execution,
+    Histogram,
     Image,
     Ledger,
     NgramCounts,
-    Signal,
     Tally,
     Window,
 )
@@ -47,17 +46,17 @@ def showing(number: int, *items: int, replica: str = "shop/web-1") -> Window:
     )
 
 
-def figures(windows: Sequence[Window], signal: Signal = Signal.NGRAMS) -> SignalCompleteness:
+def figures(windows: Sequence[Window], signal: Histogram = Histogram.NGRAMS) -> SignalCompleteness:
     return completeness_of(windows).signals[signal]
 
 
 # The slow, obvious twin: sets of items, slice by slice.
 
 
-def items_of(window: Window, signal: Signal) -> Items:
-    if signal == Signal.NGRAMS:
+def items_of(window: Window, signal: Histogram) -> Items:
+    if signal == Histogram.NGRAMS:
         return set(window.ngrams.ngrams.tolist())
-    return set(window.executions if signal == Signal.EXECUTIONS else window.connections)
+    return set(window.executions if signal == Histogram.EXECUTIONS else window.connections)
 
 
 def obvious_slices(windows: Sequence[Window]) -> list[list[Window]]:
@@ -75,7 +74,7 @@ def obvious_slices(windows: Sequence[Window]) -> list[list[Window]]:
     return slices
 
 
-def obvious_figures(windows: Sequence[Window], signal: Signal) -> dict[str, Any]:
+def obvious_figures(windows: Sequence[Window], signal: Histogram) -> dict[str, Any]:
     slices = obvious_slices(windows)
     shown = [set().union(*(items_of(w, signal) for w in part)) for part in slices]
     times = Counter(item for items in shown for item in items)
@@ -110,8 +109,8 @@ recordings = st.lists(
 
 
 @few
-@given(recordings, st.sampled_from(HISTOGRAMS))
-def test_it_is_what_the_obvious_count_says(windows: list[Window], signal: Signal) -> None:
+@given(recordings, st.sampled_from(Histogram))
+def test_it_is_what_the_obvious_count_says(windows: list[Window], signal: Histogram) -> None:
     found = figures(windows, signal)
     for name, value in obvious_figures(windows, signal).items():
         assert getattr(found, name) == value
@@ -187,7 +186,7 @@ def test_what_comes_is_inside_the_interval(learned: int, ahead: int) -> None:
         windows = list(changing(seed, learned + ahead))
         predicted = figures(windows[:learned]).new_items(ahead)
         known, met = (
-            {item for its in part for item in items_of(its, Signal.NGRAMS)}
+            {item for its in part for item in items_of(its, Histogram.NGRAMS)}
             for part in (windows[:learned], windows[learned:])
         )
         inside.append(predicted.low <= len(met - known) <= predicted.high)
@@ -198,7 +197,7 @@ def test_figures_are_of_all_time_and_all_replicas() -> None:
     windows = list(islice(serving(1), 40))
     other = [replace(its, replica="shop/web-2") for its in windows]
     together = completeness_of([w for pair in zip(windows, other, strict=True) for w in pair])
-    peers = together.signals[Signal.CONNECTIONS]
+    peers = together.signals[Histogram.CONNECTIONS]
     assert (peers.items, peers.windows, peers.seconds) == (1, 80, 40.0)
 
 
@@ -212,7 +211,7 @@ def test_a_clock_that_is_set_does_not_count_as_time() -> None:
 # States
 
 
-def losing(window: Window, tally: Tally, signal: Signal = Signal.NGRAMS) -> Window:
+def losing(window: Window, tally: Tally, signal: Histogram = Histogram.NGRAMS) -> Window:
     return replace(window, ledger=Ledger(**{signal.value: tally}))
 
 
@@ -243,7 +242,7 @@ STEADY = [showing(n, 1, 2, 3) for n in range(400)]
             "the last 2 min brought 100 new n-grams, expected at most 1",
         ),
         (
-            [losing(STEADY[0], Tally(5, 4, 0, 1), Signal.CONNECTIONS), *STEADY[1:]],
+            [losing(STEADY[0], Tally(5, 4, 0, 1), Histogram.CONNECTIONS), *STEADY[1:]],
             State.LOSSY,
             "1 of 5 connections were lost",
         ),

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseline.model.held_out import SCHEMA, HeldOut
-from baseline.window import HISTOGRAMS, Signal
+from baseline.model.score import NOVELTIES, Signal
 
 
 def held_out(rows: list[tuple[list[float], list[int], int]]) -> HeldOut:
     return HeldOut(
         {s: np.array([bits[i] for bits, _, _ in rows]) for i, s in enumerate(Signal)},
-        {s: np.array([counts[i] for _, counts, _ in rows]) for i, s in enumerate(HISTOGRAMS)},
+        {s: np.array([counts[i] for _, counts, _ in rows]) for i, s in enumerate(NOVELTIES)},
         np.array([replica for _, _, replica in rows]),
     )
 
@@ -19,7 +19,7 @@ def held_out(rows: list[tuple[list[float], list[int], int]]) -> HeldOut:
 windows = st.lists(
     st.tuples(
         st.lists(st.floats(0, 1e6), min_size=len(Signal), max_size=len(Signal)),
-        st.lists(st.integers(0, 2**62), min_size=len(HISTOGRAMS), max_size=len(HISTOGRAMS)),
+        st.lists(st.integers(0, 2**62), min_size=len(NOVELTIES), max_size=len(NOVELTIES)),
         st.integers(0, 3),
     ),
     min_size=1,
@@ -74,7 +74,7 @@ def test_merged_models_share_no_replica(parts: list[HeldOut]) -> None:
     ],
 )
 def test_what_no_window_can_have_is_refused(column: str, value: float, said: str) -> None:
-    table = held_out([([0.0] * len(Signal), [0] * len(HISTOGRAMS), 0)] * 2).table()
+    table = held_out([([0.0] * len(Signal), [0] * len(NOVELTIES), 0)] * 2).table()
     where, field = table.schema.get_field_index(column), SCHEMA.field(column)
     changed = table.set_column(where, field, pa.array([0, value], field.type))
     with pytest.raises(ValueError, match=said):

@@ -23,9 +23,10 @@ from synthetic_service import (
 
 from baseline.errors import ModelError
 from baseline.model.inheritance import inherit
+from baseline.model.score import NOVELTIES, Signal
 from baseline.model.storage import load_model, save_model
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Connection, Execution, Signal, Window
+from baseline.window import Connection, Execution, Window
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +61,7 @@ def test_what_either_version_did_is_known(
 ) -> None:
     for seen in (*minute, *hour):
         assert not any(
-            s.bits
-            for signal in (Signal.NGRAMS, Signal.EXECUTIONS, Signal.CONNECTIONS)
-            for s in model.signals[signal].surprises(seen)
+            s.bits for signal in NOVELTIES for s in model.signals[signal].surprises(seen)
         )
     assert model.knows(SHELL_STARTED)
     assert model.knows(CLIENT)
@@ -110,8 +109,8 @@ def test_a_long_past_does_not_outvote_a_short_present(
         return Connection("out", "tcp", f"198.51.{number}.1", 443)
 
     new = [replace(w, connections={peer(n): 1}) for n, w in enumerate(minute)]
-    alone = WorkloadModel.fit(new, ARCHITECTURE).signals[Signal.CONNECTIONS]
-    inherited = inherit(new, predecessor, ARCHITECTURE).signals[Signal.CONNECTIONS]
+    alone = WorkloadModel.fit(new, ARCHITECTURE).signals[Signal.CONNECTIONS_IN]
+    inherited = inherit(new, predecessor, ARCHITECTURE).signals[Signal.CONNECTIONS_IN]
     assert inherited.bits(peer(200)) <= alone.bits(peer(200)) + 1.1
     assert inherited.bits(INTRUDER) == pytest.approx(alone.bits(INTRUDER), abs=1.1)
 
@@ -129,8 +128,8 @@ def test_what_the_old_version_knew_of_contexts_is_not_forgotten(minute: list[Win
     client = Connection("in", "tcp", "192.0.2.1", 443)
     other_program = Execution((NGINX, SHELL, NGINX), 33)
     assert not model.score_item(client).is_anomaly
-    assert model.signals[Signal.CONNECTIONS].bits(client) == pytest.approx(
-        old.signals[Signal.CONNECTIONS].bits(client), abs=1.5
+    assert model.signals[Signal.CONNECTIONS_IN].bits(client) == pytest.approx(
+        old.signals[Signal.CONNECTIONS_IN].bits(client), abs=1.5
     )
     bits = [m.signals[Signal.EXECUTIONS].bits(other_program) for m in (old, model)]
     assert 0.5 * bits[0] < bits[1] < bits[0]

@@ -10,9 +10,10 @@ from synthetic_service import ARCHITECTURE, SECOND, intruded, serving, window
 
 from baseline.errors import ModelError
 from baseline.model.merging import merge
+from baseline.model.score import Signal
 from baseline.model.storage import load_model, save_model
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Signal, Window
+from baseline.window import Window
 
 few = settings(max_examples=15, deadline=None)
 
@@ -107,10 +108,10 @@ def test_a_merged_model_can_be_stored_and_judges(minutes: list[Window], tmp_path
 
 def test_a_replica_that_did_nothing_keeps_volumes_judged(minutes: list[Window]) -> None:
     idle = [window(n, replica="shop/web-2") for n in range(50)]
-    merged = merge([fit(minutes[:100]), fit(idle)]).signals[Signal.CALLS].tables()
-    together = fit([*minutes[:100], *idle]).signals[Signal.CALLS].tables()
-    assert len(together["call_pairs"])
-    for name in ("call_pairs", "call_windows"):
+    merged = merge([fit(minutes[:100]), fit(idle)]).signals[Signal.VOLUMES].tables()
+    together = fit([*minutes[:100], *idle]).signals[Signal.VOLUMES].tables()
+    assert len(together["volume_pairs"])
+    for name in ("volume_pairs", "volume_windows"):
         assert merged[name].equals(together[name])
 
 

@@ -12,25 +12,23 @@ from naive_model import held_out_bits, item_bits, items_of
 from strategies import small_windows
 from synthetic_service import ARCHITECTURE, NGINX, SHELL, window
 
-from baseline.model.score import Item, Seen, signal_of
+from baseline.model.score import NOVELTIES, Item, Seen, Signal, signal_of
 from baseline.model.signal_model import SignalModel
 from baseline.model.workload_model import SIGNAL_MODELS
 from baseline.syscalls import pack
 from baseline.window import (
-    HISTOGRAMS,
     Connection,
     Execution,
     Image,
     Ledger,
     NgramCounts,
-    Signal,
     Tally,
     Window,
 )
 
 few = settings(max_examples=20, deadline=None)  # of what is slow to make or to count
 every_signal = pytest.mark.parametrize("signal", Signal)
-every_histogram = pytest.mark.parametrize("signal", HISTOGRAMS)
+every_novelty = pytest.mark.parametrize("signal", NOVELTIES)
 
 
 def of_symbols(*rows: list[int]) -> NgramCounts:
@@ -241,7 +239,7 @@ def test_the_model_of_two_halves_knows_what_the_whole_knows(
     for item in {i for w in (new, *windows, *more) for i in items_of(signal, w)}:
         assert merged.seen(item) == whole.seen(item)
         assert merged.bits(item) == whole.bits(item)
-    if signal in HISTOGRAMS:
+    if signal in NOVELTIES:
         assert merged.tables() == whole.tables()
 
 
@@ -262,10 +260,10 @@ def test_a_discounted_model_knows_the_same_and_is_less_sure(
     assert model.discounted(1).tables() == model.tables()
 
 
-# --- novelty: the three histograms ---------------------------------------------------------------
+# --- novelty --------------------------------------------------------------------------------------
 
 
-@every_histogram
+@every_novelty
 @few
 @given(windows=st.lists(alike_windows, min_size=1, max_size=7), new=alike_windows)
 def test_an_item_is_as_surprising_as_the_obvious_count_says(
@@ -279,7 +277,7 @@ def test_an_item_is_as_surprising_as_the_obvious_count_says(
         assert found.get(item, 0.0) == pytest.approx(expected)
 
 
-@every_histogram
+@every_novelty
 @few
 @given(windows=st.lists(alike_windows, min_size=1, max_size=7), blocks=st.integers(1, 3))
 def test_held_out_surprise_is_that_of_a_model_without_the_block(
@@ -290,7 +288,7 @@ def test_held_out_surprise_is_that_of_a_model_without_the_block(
     assert held_out == pytest.approx(expected)
 
 
-@every_histogram
+@every_novelty
 @few
 @given(windows=trainings, new=any_window)
 def test_what_is_known_costs_nothing(signal: Signal, windows: list[Window], new: Window) -> None:
@@ -300,7 +298,7 @@ def test_what_is_known_costs_nothing(signal: Signal, windows: list[Window], new:
     assert all(surprise.bits > 0 and not model.knows(surprise.item) for surprise in found)
 
 
-@every_histogram
+@every_novelty
 @few
 @given(windows=st.lists(small_windows, min_size=1, max_size=4), a=small_windows, b=small_windows)
 def test_evidence_adds(signal: Signal, windows: list[Window], a: Window, b: Window) -> None:
@@ -310,10 +308,10 @@ def test_evidence_adds(signal: Signal, windows: list[Window], a: Window, b: Wind
     assert together == apart
 
 
-@every_histogram
+@every_novelty
 def test_where_counts_were_lost_what_is_new_is_new_all_the_same(signal: Signal) -> None:
     lost = Ledger(*[Tally(counted=9, lost=9)] * 3)
-    model = learned(signal, [window(i, **ITEMS[signal](i % 2)) for i in range(20)])
+    model = after(signal, [0, 1] * 10)
     new = window(0, **ITEMS[signal](200))
     lossy = Window(**(vars(new) | {"ledger": lost}))
     assert model.surprises(lossy) == model.surprises(new) != []
@@ -321,15 +319,23 @@ def test_where_counts_were_lost_what_is_new_is_new_all_the_same(signal: Signal) 
 
 ITEMS: dict[Signal, Callable[[int], dict[str, Any]]] = {
     Signal.NGRAMS: lambda n: {"ngrams": of_symbols([1, 1, 1, 1, 1, 10 + n])},
+    Signal.CALLS: lambda n: {"ngrams": of_symbols([0, 0, 0, 0, 0, 10 + n])},
     Signal.EXECUTIONS: lambda n: {"executions": {Execution((NGINX, Image(f"/bin/{n}")), 33): 1}},
-    Signal.CONNECTIONS: lambda n: {"connections": {Connection("in", "tcp", f"10.0.0.{n}", 80): 1}},
+    Signal.CONNECTIONS_IN: lambda n: {
+        "connections": {Connection("in", "tcp", f"10.0.0.{n}", 80): 1}
+    },
+    Signal.CONNECTIONS_OUT: lambda n: {
+        "connections": {Connection("out", "tcp", f"10.0.0.{n}", 80): 1}
+    },
 }
-"""For each histogram, items that differ in their last part alone."""
+"""For each signal of novelty, items that differ in their last part alone."""
 
 
 def after(signal: Signal, numbers: list[int]) -> SignalModel:
-    """Learned from windows of one item each."""
-    return learned(signal, [window(i, **ITEMS[signal](n)) for i, n in enumerate(numbers)])
+    """Learned from windows of one item each; all calls are known where their order is judged."""
+    calls = [[0, 0, 0, 0, 0, 10 + n] for n in range(256)] if signal == Signal.NGRAMS else []
+    windows = [window(i, **ITEMS[signal](n)) for i, n in enumerate(numbers)]
+    return learned(signal, [*windows, window(len(numbers), of_symbols(*calls))])
 
 
 def bits_of_new(signal: Signal, model: SignalModel) -> float:
@@ -338,7 +344,7 @@ def bits_of_new(signal: Signal, model: SignalModel) -> float:
     return model.bits(item)
 
 
-@every_histogram
+@every_novelty
 def test_the_more_often_something_was_new_the_less_the_next_surprises(signal: Signal) -> None:
     never, seldom, often, always = (
         bits_of_new(signal, after(signal, [0, 1] * ((120 - new) // 2) + list(range(2, new + 2))))
@@ -348,7 +354,7 @@ def test_the_more_often_something_was_new_the_less_the_next_surprises(signal: Si
     assert always < 1
 
 
-@every_histogram
+@every_novelty
 def test_the_longer_nothing_was_new_the_more_something_surprises(signal: Signal) -> None:
     short, longer, long = (
         bits_of_new(signal, after(signal, [0, 1] * half)) for half in (10, 100, 1000)
@@ -357,20 +363,22 @@ def test_the_longer_nothing_was_new_the_more_something_surprises(signal: Signal)
     assert long > np.log2(2000)
 
 
-@every_histogram
+@every_novelty
 def test_discounting_brings_the_surprise_of_so_short_a_learning(signal: Signal) -> None:
     long, short = after(signal, [0, 1] * 1000), after(signal, [0, 1] * 100)
     assert bits_of_new(signal, long.discounted(0.1)) == pytest.approx(bits_of_new(signal, short))
 
 
-@every_histogram
+@every_novelty
 def test_something_wholly_new_carries_what_the_model_says(signal: Signal) -> None:
     wholly_new = {
-        Signal.NGRAMS: {"ngrams": of_symbols([2, 2, 2, 2, 2, 99])},
+        Signal.NGRAMS: {"ngrams": of_symbols([2, 2, 2, 2, 2, 1])},
+        Signal.CALLS: {"ngrams": of_symbols([2, 2, 2, 2, 2, 99])},
         Signal.EXECUTIONS: {"executions": {Execution((Image("/a"), Image("/b")), 5): 1}},
-        Signal.CONNECTIONS: {"connections": {Connection("out", "udp", "192.0.2.1", 53): 1}},
+        Signal.CONNECTIONS_IN: {"connections": {Connection("in", "udp", "192.0.2.1", 53): 1}},
+        Signal.CONNECTIONS_OUT: {"connections": {Connection("out", "udp", "192.0.2.1", 53): 1}},
     }[signal]
-    known = ITEMS[signal](0) | {"ngrams": of_symbols([2, 2, 2, 2, 2, 2], [1, 1, 1, 1, 1, 10])}
+    known = ITEMS[signal](0) | {"ngrams": of_symbols([2, 2, 2, 2, 2, 2], [1, 1, 1, 1, 1, 1])}
     model = learned(signal, [window(i, **known) for i in range(50)])
     (surprise,) = model.surprises(window(0, **wholly_new))
     assert surprise.bits >= model.wholly_new_bits > 0

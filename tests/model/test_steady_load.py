@@ -5,10 +5,11 @@ import pytest
 from synthetic_service import ARCHITECTURE, SHELL_CALLS, count_ngrams, symbols, window
 
 from baseline.model.budget import Budget
+from baseline.model.score import Signal
 from baseline.model.shift import shifts
 from baseline.model.workload_model import WorkloadModel
 from baseline.syscalls import NGRAM_LENGTH, pack
-from baseline.window import NgramCounts, Signal, Window
+from baseline.window import NgramCounts, Window
 
 CALLS = 300
 """System calls in a window."""

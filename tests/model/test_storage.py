@@ -28,6 +28,7 @@ from synthetic_service import (
 )
 
 from baseline.errors import ModelError, OutputError, UsageError
+from baseline.model.score import Signal
 from baseline.model.storage import (
     MANIFEST,
     load_model,
@@ -37,12 +38,13 @@ from baseline.model.storage import (
     save_models,
 )
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Signal, Window
+from baseline.window import Window
 
 FORMAT = Path(__file__).parents[2] / "models" / "FORMAT.md"
 TABLES = (
-    "ngrams suffixes contexts executions executions_contexts connections connections_contexts "
-    "calls call_pairs call_windows held_out spans"
+    "ngrams suffixes contexts calls calls_contexts executions executions_contexts connections_in "
+    "connections_in_contexts connections_out connections_out_contexts "
+    "volumes volume_pairs volume_windows held_out spans"
 ).split()
 
 
@@ -326,49 +328,52 @@ EVIL_TABLES: dict[str, tuple[str, Callable[[pa.Table], pa.Table]]] = {
     "no rows": ("contexts", lambda t: t.slice(0, 0)),
     "a row less": ("ngrams", lambda t: t.slice(1)),
     "rows in another order": ("suffixes", lambda t: t.take(list(reversed(range(len(t)))))),
-    "a row twice": ("connections", lambda t: pa.concat_tables([t, t])),
+    "a row twice": ("connections_in", lambda t: pa.concat_tables([t, t])),
     "a context twice": ("executions_contexts", lambda t: pa.concat_tables([t, t])),
     "another column": ("executions", lambda t: t.append_column("x", [[1] * len(t)])),
     "no call": ("ngrams", with_column("calls", first(0))),
     "a number below zero": ("suffixes", with_column("windows", first(-5))),
     "more windows than there are": ("suffixes", with_column("windows", first(10**12))),
-    "a part in more windows": ("connections_contexts", with_column("windows", first(10**12))),
+    "a part in more windows": ("connections_in_contexts", with_column("windows", first(10**12))),
     "an item in more windows": ("executions", with_column("windows", first(10**12))),
     "surprise that is no number": ("held_out", with_column("ngrams", first(float("nan")))),
     "surprise below zero": ("held_out", with_column("executions", first(-1.0))),
-    "surprise without end": ("held_out", with_column("calls", first(float("inf")))),
-    "surprise that does not add": ("held_out", with_column("calls", first(1e300))),
+    "surprise without end": ("held_out", with_column("volumes", first(float("inf")))),
+    "surprise that does not add": ("held_out", with_column("volumes", first(1e300))),
     "counts that do not add": ("held_out", with_column("ngrams_count", first(2**63 - 1))),
     "a replica too many": ("held_out", with_column("replica", first(1))),
     "a replica below zero": ("held_out", with_column("replica", first(-1))),
     "a window less": ("held_out", lambda t: t.slice(1)),
     "a time before all time": ("ngrams", with_column("first_seen", first(-1))),
-    "last seen before first": ("connections", with_column("last_seen", first(1))),
+    "last seen before first": ("connections_in", with_column("last_seen", first(1))),
     "no spans": ("spans", lambda t: t.slice(0, 0)),
     "a span that ends before it begins": ("spans", with_column("end", first(1))),
     "spans that overlap": ("spans", lambda t: pa.concat_tables([t, t])),
-    "a call twice": ("calls", lambda t: pa.concat_tables([t, t])),
-    "a call less": ("calls", lambda t: t.slice(1)),
-    "a call never made": ("calls", with_column("count", first(0))),
-    "a pair twice": ("call_pairs", lambda t: pa.concat_tables([t, t])),
-    "a pair less": ("call_pairs", lambda t: t.slice(1)),
-    "no pairs": ("call_pairs", lambda t: t.slice(0, 0)),
-    "a level too high": ("call_pairs", with_column("level", first(200))),
-    "a pair of another call": ("call_pairs", with_column("other_symbol", first(9999))),
-    "a pair in more windows": ("call_pairs", with_column("windows", first(1e6))),
-    "windows of no number": ("call_windows", with_column("windows", first(0))),
-    "windows of no length": ("call_windows", with_column("length", first(0))),
-    "two lengths": ("call_windows", lambda t: pa.concat_tables([t, t])),
+    "a call twice": ("volumes", lambda t: pa.concat_tables([t, t])),
+    "a call less": ("volumes", lambda t: t.slice(1)),
+    "a call never made": ("volumes", with_column("count", first(0))),
+    "a pair twice": ("volume_pairs", lambda t: pa.concat_tables([t, t])),
+    "a pair less": ("volume_pairs", lambda t: t.slice(1)),
+    "no pairs": ("volume_pairs", lambda t: t.slice(0, 0)),
+    "a level too high": ("volume_pairs", with_column("level", first(200))),
+    "a pair of another call": ("volume_pairs", with_column("other_symbol", first(9999))),
+    "a pair in more windows": ("volume_pairs", with_column("windows", first(1e6))),
+    "windows of no number": ("volume_windows", with_column("windows", first(0))),
+    "windows of no length": ("volume_windows", with_column("length", first(0))),
+    "two lengths": ("volume_windows", lambda t: pa.concat_tables([t, t])),
     "no JSON": ("executions", with_column("item", first("import os"))),
     "an object": ("executions_contexts", with_column("part", first('{"a": 1}'))),
     "deep JSON": ("executions", with_column("item", first(deep(10**5)))),
-    "deep JSON in a context": ("connections_contexts", with_column("context", first(deep(10**5)))),
+    "deep JSON in a context": (
+        "connections_in_contexts",
+        with_column("context", first(deep(10**5))),
+    ),
     "an item that is none": ("executions", with_column("item", first("[[], 0]"))),
     "a user that is none": ("executions", with_column("item", first('[[["/a","",false]],-1]'))),
     "a path that is none": ("executions", with_column("item", first('[[[7,"",false]],0]'))),
-    "another direction": ("connections", with_column("item", first('["up","tcp","1.1.1.1",1]'))),
-    "another port": ("connections", with_column("item", first('["in","tcp","1.1.1.1",70000]'))),
-    "a peer that is none": ("connections", with_column("item", first('["in","tcp",1,1]'))),
+    "another direction": ("connections_in", with_column("item", first('["up","tcp","1.1.1.1",1]'))),
+    "another port": ("connections_in", with_column("item", first('["in","tcp","1.1.1.1",70000]'))),
+    "a peer that is none": ("connections_in", with_column("item", first('["in","tcp",1,1]'))),
 }
 
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from baseline.model.comparison import Comparison, compare
+from baseline.model.comparison import SHIFTING, Comparison, compare
+from baseline.model.score import NOVELTIES, Signal
 from baseline.model.workload_model import WorkloadModel
 from baseline.report.comparison import LISTED, comparison_document, comparison_page
-from baseline.window import Connection, Execution, Image, NgramCounts, Signal, Window
+from baseline.window import Connection, Execution, Image, NgramCounts, Window
 
 START = 1_795_392_000_000_000_000
 SERVER = Image("/usr/sbin/server")
@@ -54,9 +55,9 @@ def test_a_document_has_all_of_it(comparison: Comparison) -> None:
     assert len(document["new"]["executions"]) == 50
     bits = [d["bits"] for d in document["new"]["executions"]]
     assert bits == sorted(bits, reverse=True)
-    assert document["gone"] == {"ngrams": [], "executions": [], "connections": []}
+    assert document["gone"] == {signal.value: [] for signal in NOVELTIES}
     assert document["before"]["start"] == "2026-11-23T00:00:00Z"
-    assert set(document["shifted"]) == {"executions", "connections", "calls"}
+    assert set(document["shifted"]) == {s.value for s in SHIFTING}
     assert len(document["alerts"]) == 1
     assert len(document["alerts"][0]["items"]) == 50
 

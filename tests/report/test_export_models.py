@@ -82,8 +82,8 @@ def test_held_out_windows_have_bits_and_counts_of_each_signal(out: Path) -> None
     surprised = [row["window"] for row in held_out if row["executions_bits"] > 0]
     assert surprised == [7, 9]
     assert [row["executions_count"] for row in held_out if row["window"] in surprised] == [3, 3]
-    assert {(row["ngrams_count"], row["connections_count"]) for row in held_out} == {(102, 1)}
-    assert {row["calls_bits"] for row in held_out} == {0.0}
+    assert {(row["ngrams_count"], row["connections_out_count"]) for row in held_out} == {(102, 1)}
+    assert {row["volumes_bits"] for row in held_out} == {0.0}
 
 
 def test_items_have_names_and_times(out: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from victim import Victim, calls
 
 from baseline.alerts.alert import RaisedBy
-from baseline.window import Signal
+from baseline.model.score import Signal
 
 pytestmark = pytest.mark.kernel
 
@@ -20,7 +20,7 @@ def test_an_attack_in_one_go_padded_or_spread(victim: Victim, how: str) -> None:
     alerts = victim.attacked(how)
     assert calls(alerts) & {*STEPS}
     assert victim.unknown_calls() >= {*STEPS}
-    assert {alert.signal for alert in alerts} == {Signal.NGRAMS}
+    assert Signal.CALLS in {alert.signal for alert in alerts} <= {Signal.CALLS, Signal.NGRAMS}
 
 
 def test_known_calls_in_another_order_show_at_the_seams(victim: Victim) -> None:
@@ -29,13 +29,12 @@ def test_known_calls_in_another_order_show_at_the_seams(victim: Victim) -> None:
     assert {alert.signal for alert in alerts} == {Signal.NGRAMS}
 
 
-def test_one_call_in_a_window_adds_up_over_windows(victim: Victim) -> None:
-    """Each alone may be chance.  One after the other they are a lasting shift."""
-    alerts = []
-    for step in [*range(len(STEPS))] * 5:
-        alerts += victim.attacked("step", step)
-    assert RaisedBy.SHIFT in {alert.test for alert in alerts}
-    assert {alert.signal for alert in alerts} == {Signal.NGRAMS}
+def test_one_call_in_a_window_is_told_by_itself(victim: Victim) -> None:
+    """There is nothing else to see, and the service never made it."""
+    for step, name in enumerate(STEPS):
+        (alert,) = victim.attacked("step", step)
+        assert (alert.test, alert.signal) == (RaisedBy.FIRST_SIGHT, Signal.CALLS)
+        assert alert.headline.startswith(f"never made {name} before, by ")
 
 
 def test_the_calls_of_a_request_on_another_file_cannot_be_seen(
