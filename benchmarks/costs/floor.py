@@ -15,7 +15,7 @@ from typing import Any
 from baseline.errors import KernelError
 from costs.cpus import SERVICE_CPUS
 from costs.probes import Empty, Nothing, Probe, bcc_program, wait_until, with_tracefs
-from costs.reporting import wrapped
+from costs.reporting import with_spread, wrapped
 from costs.rounds import ROUNDS, by_figure, in_turn, itself, over, spreads
 from costs.syscalls import MILLISECONDS, SHORT_MILLISECONDS, Loops
 
@@ -55,6 +55,7 @@ class OtherTask(Probe):
         perf = subprocess.Popen(
             with_tracefs(["perf", "stat", "-e", "raw_syscalls:sys_enter", "-p", str(asleep.pid)]),
             stderr=subprocess.DEVNULL,
+            text=True,
         )
         stack.callback(perf.wait)
         stack.callback(perf.terminate)
@@ -138,6 +139,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
     return {
         "rounds": rounds,
         "floor": {
+            "rounds": rounds,
             "ns": spreads(by_figure(measured, ["getppid"], itself))["getppid"],
             "over_none": spreads(by_figure(measured, ["getppid"], over("none")))["getppid"],
             "refused": refused,
@@ -149,11 +151,15 @@ def report(result: dict[str, Any]) -> list[str]:
     """A line for each of what was tried."""
     floor = result["floor"]
     meanings = {kind.name: (kind.__doc__ or "").splitlines()[0] for kind in TRIED}
-    lines = [f"{'ns a getppid':12} {'median':>8} {'over none':>10}"]
+    lines = [
+        f"ns a getppid, medians of {floor['rounds']} interleaved rounds",
+        f"{'':12} {'median':>8}  over none",
+    ]
     for name, figures in floor["ns"].items():
-        over_none = floor["over_none"].get(name, {"median": 0.0})["median"]
-        lines.append(f"{name:12} {figures['median']:8.1f} {over_none:+10.1f}")
+        difference = floor["over_none"].get(name)
+        over_none = with_spread(difference) if difference else ""
+        lines.append(f"{name:12} {figures['median']:8.1f}  {over_none}".rstrip())
         lines += wrapped(meanings[name], " " * 4)
     for name, reason in floor["refused"].items():
-        lines += [f"{name:12} refused", *wrapped(f"{meanings[name]} {reason}.", " " * 4)]
+        lines += [f"{name:12}  refused", *wrapped(f"{meanings[name]} {reason}.", " " * 4)]
     return lines

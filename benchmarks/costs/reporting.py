@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any
 
 WIDTH = 80
 
@@ -10,31 +9,31 @@ UNCOMPARABLE = ("perf_trace", "strace")
 """Dearer by a factor and not by some nanoseconds: their differences say nothing more."""
 
 
-def quartile_table(
-    title: str, table: Mapping[str, Mapping[str, Mapping[str, Any]]], form: str
-) -> list[str]:
-    """A row for each figure and a column for each probe: the median, and below it the quartiles.
+def spread_table(title: str, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """A row for each figure and a column for each probe, but for those of ``UNCOMPARABLE``.
 
-    Those of ``UNCOMPARABLE`` are left out.
+    In it the median, and half of what lies between the quartiles.
 
     Args:
         title: of the column of names.
         table: figure -> probe -> ``low``, ``median``, ``high``.
-        form: how a number is written, as in :func:`format`, without its sign.
     """
     found = dict.fromkeys(kind for row in table.values() for kind in row)
     kinds = [kind for kind in found if kind not in UNCOMPARABLE]
     first = max(14, *(len(name) + 1 for name in (title, *table)))
-    width = min(17, (WIDTH - first) // max(1, len(kinds)))
+    width = (WIDTH - first) // max(4, len(kinds))
     lines = [f"{title:{first}}" + "".join(f"{kind:>{width}}" for kind in kinds)]
     for name, row in table.items():
-        middle = (format(row[k]["median"], f"+{form}") if k in row else "" for k in kinds)
-        between = (
-            f"{row[k]['low']:{form}}..{row[k]['high']:{form}}" if k in row else "" for k in kinds
-        )
-        lines.append(f"{name:{first}}" + "".join(f"{text:>{width}}" for text in middle))
-        lines.append(" " * first + "".join(f"{text:>{width}}" for text in between))
+        texts = (with_spread(row[kind]) if kind in row else "" for kind in kinds)
+        lines.append(f"{name:{first}}" + "".join(f"{text:>{width}}" for text in texts))
     return [line.rstrip() for line in lines]
+
+
+def with_spread(figures: Mapping[str, float]) -> str:
+    """The median of ``low``, ``median`` and ``high``, and half of what lies between the others."""
+    median, half = figures["median"], (figures["high"] - figures["low"]) / 2
+    digits = 1 if max(abs(median), half) < 1000 else 0
+    return f"{median:+.{digits}f} ±{half:.{digits}f}"
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:

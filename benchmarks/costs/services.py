@@ -5,7 +5,7 @@ from typing import Any
 
 from costs.loads import Load, Throughput, loads
 from costs.probes import EVERYWHERE, Probe
-from costs.reporting import quartile_table
+from costs.reporting import spread_table
 from costs.rounds import (
     ROUNDS,
     Figures,
@@ -75,6 +75,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
             for reference in ("none", "empty")
         },
         "services_run": {
+            "rounds": rounds,
             "seconds": seconds,
             "spread": spreads(rates),
             "calls_seen": {kind: round(count.median) for kind, count in counts["calls"].items()},
@@ -97,16 +98,16 @@ def report(result: dict[str, Any]) -> list[str]:
     run = result["services_run"]
     kinds = list(next(iter(result["services"].values())))
     lines = [
-        f"Requests a second, medians of {result['rounds']} interleaved rounds of "
+        f"Requests a second, medians of {run['rounds']} interleaved rounds of "
         f"{run['seconds']:g} s each",
         f"{'':15}" + "".join(f"{kind:>11}" for kind in kinds),
     ]
     for name, row in result["services"].items():
         lines.append(f"{name:15}" + "".join(f"{row[kind]:11,.0f}" for kind in kinds))
     below_none = result["loss"]["percent_below_none"]
-    lines += ["", *quartile_table("% below none", below_none, ".1f")]
+    lines += ["", *spread_table("% below none", below_none)]
     below_empty = result["loss"]["percent_below_empty"]
-    lines += ["", *quartile_table("% below empty", below_empty, ".1f")]
+    lines += ["", *spread_table("% below empty", below_empty)]
     lines += ["", f"{'ms: p50 p99':15}" + "".join(f"{kind:>13}" for kind in kinds)]
     for name, latencies in result["latency"].items():
         texts = (f"{latencies[k]['p50_ms']:.2f} {latencies[k]['p99_ms']:.2f}" for k in kinds)

@@ -13,7 +13,7 @@ from baseline.errors import BaselineError
 from costs.compiling import compiled
 from costs.cpus import CPUS, SERVICE_CPUS
 from costs.probes import ALL, PARENT, Probe
-from costs.reporting import quartile_table
+from costs.reporting import spread_table
 from costs.rounds import ROUNDS, Figures, by_figure, in_turn, itself, medians, over, spreads
 
 LOADS = ("getppid", "mix", "long_tail")
@@ -120,6 +120,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
         "ns_per_syscall": alone,
         "ns_per_syscall_all_cpus": together,
         "syscalls": {
+            "rounds": rounds,
             "spread": spreads(times),
             "least": {
                 load: {kind: min(r[kind][f"least {load}"] for r in measured) for kind in kinds}
@@ -135,10 +136,10 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
 def report(result: dict[str, Any]) -> list[str]:
     """Two tables: what a call takes, and what that is over the empty probe."""
     details = result["syscalls"]
-    lines = [f"ns a system call, medians of {result['rounds']} interleaved rounds"]
+    lines = [f"ns a system call, medians of {details['rounds']} interleaved rounds"]
     for title, key in (("one CPU", "ns_per_syscall"), ("all CPUs", "ns_per_syscall_all_cpus")):
         lines += ["", *_times(title, result[key])]
-    lines += ["", *quartile_table("over the empty probe", details["over_empty"], ".1f")]
+    lines += ["", *spread_table("over the empty probe", details["over_empty"])]
     lost, made = details["calls_lost"].get("stream"), details["calls_seen"].get("stream")
     if made:
         lines.append(f"The stream lost {lost / made:.1%} of its events for want of room.")
