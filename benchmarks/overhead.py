@@ -94,10 +94,10 @@ def main() -> None:
     try:
         for part in arguments.only:
             result |= measured(part, arguments, partial(say, part))
+            if arguments.json:
+                arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     except BaselineError as error:
         sys.exit(str(error))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

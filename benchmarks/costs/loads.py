@@ -51,9 +51,15 @@ class Throughput(NamedTuple):
 
 
 class Load(ABC):
-    """A load on a service that runs."""
+    """A load on a service that runs.
+
+    Attributes:
+        name: of the load.
+        cgroup: of the service.
+    """
 
     name: str
+    cgroup: OwnCgroup
 
     @abstractmethod
     def run(self, seconds: float) -> Throughput:
@@ -63,6 +69,12 @@ class Load(ABC):
             BaselineError: it failed.
         """
 
+    def processor_seconds(self) -> float:
+        """What the service has used of the processors until now, in user space and kernel."""
+        statistics = (self.cgroup.folder / "cpu.stat").read_text()
+        (microseconds,) = re.findall(r"^usage_usec (\d+)$", statistics, re.M)
+        return int(microseconds) / 1e6
+
 
 class Wrk(Load):
     """A small file from nginx, over sixteen connections that stay."""
@@ -70,6 +82,7 @@ class Wrk(Load):
     name = "nginx"
 
     def __init__(self, server: Server) -> None:
+        self.cgroup = server.cgroup
         self._url = f"http://{server.address}:{server.port}/index.html"
 
     def run(self, seconds: float) -> Throughput:
@@ -92,6 +105,7 @@ class RedisBenchmark(Load):
 
     def __init__(self, server: Server, command: str) -> None:
         self.name = f"redis_{command}"
+        self.cgroup = server.cgroup
         self._command = command
         self._port = server.port
         self._rate = 20_000.0
@@ -115,6 +129,7 @@ class Pgbench(Load):
 
     def __init__(self, server: Postgres, builtin: str, folder: Path) -> None:
         self.name = f"pgbench_{builtin.partition('-')[0]}"
+        self.cgroup = server.cgroup
         self._server = server
         self._builtin = builtin
         self._folder = folder
@@ -146,7 +161,7 @@ class Build(Load):
     name = "build"
 
     def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
-        self._cgroup = cgroup
+        self.cgroup = cgroup
         self._folder = folder
         for number in range(FILES):
             text = f"int square_{number}(int x) {{ return x * x + {number}; }}\n"
@@ -161,7 +176,7 @@ class Build(Load):
         began = time.monotonic()
         with pinned(SERVICE_CPUS):
             make = ("make", "-s", f"-j{len(SERVICE_CPUS)}", "-C", str(self._folder))
-            status = self._cgroup.start(make).wait(_WAITING_SECONDS)
+            status = self.cgroup.start(make).wait(_WAITING_SECONDS)
         if status:
             raise BaselineError("The build failed", "Check that make and cc are installed")
         return Throughput(FILES, FILES / (time.monotonic() - began))
@@ -173,13 +188,13 @@ class Exec(Load):
     name = "exec"
 
     def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
-        self._cgroup = cgroup
+        self.cgroup = cgroup
         self._loop = compiled("exec_loop", folder)
 
     def run(self, seconds: float) -> Throughput:
         """Go on for about so long."""
         with pinned(SERVICE_CPUS[-1:]):
-            process = self._cgroup.start(
+            process = self.cgroup.start(
                 [self._loop, str(int(seconds * 1000)), "/bin/true"], stdout=subprocess.PIPE
             )
         output, _ = process.communicate(timeout=seconds + _WAITING_SECONDS)

@@ -9,6 +9,8 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from baseline.errors import BaselineError
+
 Figures = Mapping[str, float]
 """What was measured -> its figure."""
 
@@ -33,7 +35,13 @@ class Quartiles(NamedTuple):
 def in_turn(
     kinds: Sequence[str], rounds: int, measure: Callable[[str], Figures], say: Callable[[str], None]
 ) -> list[Round]:
-    """Measure each kind in each round, in an order that is another one each time."""
+    """Measure each kind in each round, in an order that is another one each time.
+
+    What fails is done once more: a run of many minutes ought not to be lost for a stumble.
+
+    Raises:
+        BaselineError: it failed again.
+    """
     choose = random.Random(0)  # noqa: S311 - not for secrets
     results: list[Round] = []
     for number in range(rounds):
@@ -41,7 +49,11 @@ def in_turn(
         measured = {}
         for kind in order:
             say(f"round {number + 1} of {rounds}: {kind}")
-            measured[kind] = measure(kind)
+            try:
+                measured[kind] = measure(kind)
+            except BaselineError as error:
+                say(f"{error} Once more.")
+                measured[kind] = measure(kind)
         results.append({kind: measured[kind] for kind in kinds})
     return results
 
@@ -93,6 +105,17 @@ def percent_below(reference: str) -> FigureOf:
         return 100 * (1 - measured[kind][name] / measured[reference][name])
 
     return below
+
+
+def percent_above(reference: str) -> FigureOf:
+    """By how many percent of it a figure is above that of another probe in the same round."""
+    below = percent_below(reference)
+
+    def above(measured: Round, kind: str, name: str) -> float | None:
+        difference = below(measured, kind, name)
+        return None if difference is None else -difference
+
+    return above
 
 
 def quartiles(values: Sequence[float]) -> Quartiles:

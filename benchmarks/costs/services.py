@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from costs.loads import Load, Throughput, loads
+from costs.loads import Load, loads
 from costs.probes import EVERYWHERE, Probe
 from costs.reporting import spread_table
 from costs.rounds import (
@@ -14,12 +14,15 @@ from costs.rounds import (
     in_turn,
     itself,
     medians,
+    percent_above,
     percent_below,
     spreads,
 )
 
 SECONDS, SHORT_SECONDS = 2.0, 0.5
 LATENCIES = ("p50_ms", "p99_ms")
+PROCESSOR = "cpu_us"
+"""Microseconds of processor time that the service takes for a request."""
 
 
 def measure_under(kind: type[Probe], services: list[Load], seconds: float) -> Figures:
@@ -28,18 +31,20 @@ def measure_under(kind: type[Probe], services: list[Load], seconds: float) -> Fi
     Raises:
         BaselineError: a load failed, or the probe did not see what was called.
     """
-    results: dict[str, Throughput] = {}
+    figures: dict[str, float] = {}
+    requests = 0
     with kind() as probe:
         for load in services:
-            results[load.name] = load.run(seconds)
-    requests = sum(result.requests for result in results.values())
+            before = load.processor_seconds()
+            result = load.run(seconds)
+            used = load.processor_seconds() - before
+            requests += result.requests
+            figures[load.name] = result.rate
+            figures[f"{load.name} {PROCESSOR}"] = 1e6 * used / result.requests
+            for latency in LATENCIES:
+                if milliseconds := getattr(result, latency):
+                    figures[f"{load.name} {latency}"] = milliseconds
     probe.require(requests)  # each is one call at least
-    figures = {}
-    for name, result in results.items():
-        figures[name] = result.rate
-        for latency in LATENCIES:
-            if milliseconds := getattr(result, latency):
-                figures[f"{name} {latency}"] = milliseconds
     if probe.seen:
         figures |= {"calls": sum(probe.seen), "lost": probe.seen.lost}
     return figures
@@ -63,6 +68,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
             list(kinds), rounds, lambda kind: measure_under(kinds[kind], services, seconds), say
         )
     rates = by_figure(measured, names, itself)
+    processor = [f"{name} {PROCESSOR}" for name in names]
     counts = by_figure(measured, ("calls", "lost"), itself)
     return {
         "rounds": rounds,
@@ -74,6 +80,10 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
             )
             for reference in ("none", "empty")
         },
+        "cpu_us_a_request": _processor(medians(by_figure(measured, processor, itself))),
+        "cpu_percent_above_empty": _processor(
+            spreads(by_figure(measured, processor, percent_above("empty")))
+        ),
         "services_run": {
             "rounds": rounds,
             "seconds": seconds,
@@ -82,6 +92,10 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
             "calls_lost": {kind: round(count.median) for kind, count in counts["lost"].items()},
         },
     }
+
+
+def _processor(table: dict[str, Any]) -> dict[str, Any]:
+    return {name.removesuffix(f" {PROCESSOR}"): row for name, row in table.items()}
 
 
 def _latency(measured: Sequence[Round], name: str) -> dict[str, dict[str, float]]:
@@ -108,6 +122,10 @@ def report(result: dict[str, Any]) -> list[str]:
     lines += ["", *spread_table("% below none", below_none)]
     below_empty = result["loss"]["percent_below_empty"]
     lines += ["", *spread_table("% below empty", below_empty)]
+    lines += ["", f"{'CPU µs/request':15}" + "".join(f"{kind:>11}" for kind in kinds)]
+    for name, row in result["cpu_us_a_request"].items():
+        lines.append(f"{name:15}" + "".join(f"{row[kind]:11,.1f}" for kind in kinds))
+    lines += ["", *spread_table("CPU, % above empty", result["cpu_percent_above_empty"])]
     lines += ["", f"{'ms: p50 p99':15}" + "".join(f"{kind:>13}" for kind in kinds)]
     for name, latencies in result["latency"].items():
         texts = (f"{latencies[k]['p50_ms']:.2f} {latencies[k]['p99_ms']:.2f}" for k in kinds)

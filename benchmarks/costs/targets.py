@@ -21,6 +21,7 @@ OF_OTHERS = (("bpftrace", 1 / 4), ("stream", 1 / 10))
 """At most this share of what they take from services."""
 
 AGENT_WORKLOADS, AGENT_CPU_PERCENT, AGENT_MIB, AGENT_START_SECONDS = 50, 0.3, 70.0, 2.0
+FIT_RATIO = 2.0
 
 
 class Target(NamedTuple):
@@ -54,6 +55,25 @@ def targets(result: Mapping[str, Any]) -> Iterator[Target]:
         yield from _services(result["loss"]["percent_below_empty"])
     if "agent" in result:
         yield from _agent(result["agent"])
+    if "scaling" in result:
+        name, steepest = max(
+            ((name, its["exponent"]) for name, its in result["scaling"].items()),
+            key=lambda found: found[1],
+        )
+        yield Target(
+            f"cost as the work grows: steepest with {name}",
+            "no exponent above 1",
+            f"{steepest:.2f}",
+            steepest <= 1,
+        )
+    if "analysis" in result:
+        ratio = result["analysis"]["fit_over_plain"]
+        yield Target(
+            "learning a recording, against DuckDB's sums of the same rows",
+            f"at most {FIT_RATIO:g} times as long",
+            f"{ratio:.1f} times",
+            ratio <= FIT_RATIO,
+        )
 
 
 def mean_loss(loss: Mapping[str, Mapping[str, Mapping[str, float]]], kind: str) -> float:

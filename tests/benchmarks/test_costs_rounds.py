@@ -8,10 +8,13 @@ from costs.rounds import (
     itself,
     medians,
     over,
+    percent_above,
     percent_below,
     quartiles,
     spreads,
 )
+
+from baseline.errors import BaselineError
 
 KINDS = ["none", "empty", "baseline", "stream"]
 ROUNDS = [
@@ -38,6 +41,23 @@ def test_every_round_has_every_probe_once_in_an_order_that_changes() -> None:
     assert said[0] == f"round 1 of 6: {order[0]}"
 
 
+def test_what_fails_is_done_once_more_and_no_more() -> None:
+    failures = [BaselineError("Lost", "Look for it")]
+
+    def measure(kind: str) -> dict[str, float]:
+        if kind == "stream" and failures:
+            raise failures.pop()
+        return {"get": 1.0}
+
+    said: list[str] = []
+    (measured,) = in_turn(KINDS, 1, measure, said.append)
+    assert measured["stream"] == {"get": 1.0}
+    assert "Lost. Look for it. Once more." in said
+    failures += [BaselineError("Lost", "Look for it")] * 2
+    with pytest.raises(BaselineError, match="Lost"):
+        in_turn(KINDS, 1, measure, said.append)
+
+
 def test_the_machine_may_drift_between_rounds() -> None:
     differences = by_figure(ROUNDS, ["get"], over("empty"))
     assert differences == {"get": {"baseline": (20.0, 20.0, 20.0)}}
@@ -51,6 +71,9 @@ def test_loss_is_in_percent_of_the_same_round() -> None:
     lost = by_figure(rounds, ["get"], percent_below("none"))
     assert list(lost["get"]) == ["empty"]
     assert lost["get"]["empty"] == pytest.approx((10.0, 10.0, 10.0))
+    more = by_figure(rounds, ["get"], percent_above("none"))
+    assert more["get"]["empty"] == pytest.approx((-10.0, -10.0, -10.0))
+    assert by_figure(rounds, ["get"], percent_above("empty")) == {}
 
 
 def test_what_a_probe_does_not_have_is_left_out() -> None:
