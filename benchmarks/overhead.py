@@ -89,6 +89,7 @@ def main() -> None:
         "machine": machine(),
         "mitigations": mitigations(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "load_average_before": os.getloadavg()[0],
     }
     print(result["machine"])
     try:

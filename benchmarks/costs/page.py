@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from costs.floor import TRIED
 from costs.targets import mean_loss, table, targets
 
 TEMPLATE = Path(__file__).with_name("page.template.md")
@@ -25,6 +26,7 @@ def page(result: Mapping[str, Any]) -> str:
     return Template(TEMPLATE.read_text()).substitute(
         machine=result["machine"],
         date=result["date"],
+        load_average=f"{result['load_average_before']:.1f}",
         mitigations=mitigations or "- none",
         summary=summary,
         targets="\n".join(table(reached)),
@@ -61,7 +63,8 @@ def _losses(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _floor(floor: Mapping[str, Any]) -> dict[str, str]:
-    over_none = floor["over_none"]
-    figures = {f"over_{name}": f"{row['median']:.0f} ns" for name, row in over_none.items()}
+    least = floor["least"]
+    figures = {f"over_{kind.name}": "refused" for kind in TRIED}
+    figures |= {f"over_{name}": f"{time - least['none']:.0f} ns" for name, time in least.items()}
     refused = ", ".join(f"`{name}`" for name in floor["refused"])
     return {**figures, "refused": f"refused here: {refused}" if refused else "see above"}
