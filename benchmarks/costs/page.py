@@ -20,8 +20,9 @@ def page(result: Mapping[str, Any]) -> str:
             must be there.
     """
     reached = list(targets(result))
-    missed = sum(not target.reached for target in reached)
-    summary = f"{len(reached) - missed} of {len(reached)} are reached."
+    clearly = sum(target.reached and target.is_clear for target in reached)
+    unclear = sum(not target.is_clear for target in reached)
+    summary = f"{clearly} of {len(reached)} are clearly reached, {unclear} are unclear."
     mitigations = "\n".join(f"- {name}: {state}" for name, state in result["mitigations"].items())
     return Template(TEMPLATE.read_text()).substitute(
         machine=result["machine"],
