@@ -147,8 +147,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
 
         def alone(name: str) -> dict[str, float]:
             with kinds[name]() as probe:
-                timing = loops.run("getppid", SERVICE_CPUS[-1:], probe)
-            return {"getppid": timing.median, "fastest": timing.fastest}
+                return {"getppid": loops.run("getppid", SERVICE_CPUS[-1:], probe).median}
 
         measured = in_turn(list(kinds), rounds, alone, say)
     return {
@@ -157,7 +156,6 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
             "rounds": rounds,
             "ns": spreads(by_figure(measured, ["getppid"], itself))["getppid"],
             "over_none": spreads(by_figure(measured, ["getppid"], over("none")))["getppid"],
-            "least": {kind: min(r[kind]["fastest"] for r in measured) for kind in kinds},
             "refused": refused,
         },
     }
@@ -169,18 +167,12 @@ def report(result: dict[str, Any]) -> list[str]:
     meanings = {kind.name: (kind.__doc__ or "").splitlines()[0] for kind in TRIED}
     lines = [
         f"ns a getppid, medians of {floor['rounds']} interleaved rounds",
-        "The least is the fastest tenth of the quietest round.",
-        "",
-        f"{'':12} {'least':>8} {'over none':>10} {'median':>9} {'over none':>15}",
+        f"{'':12} {'median':>8} {'over none':>15}",
     ]
-    least = floor["least"]
     for name, figures in floor["ns"].items():
         difference = floor["over_none"].get(name)
         over_none = with_spread(difference) if difference else ""
-        lines.append(
-            f"{name:12} {least[name]:8.1f} {least[name] - least['none']:+10.1f}"
-            f" {figures['median']:9.1f} {over_none:>15}".rstrip()
-        )
+        lines.append(f"{name:12} {figures['median']:8.1f} {over_none:>15}".rstrip())
         lines += wrapped(meanings[name], " " * 4)
     for name, reason in floor["refused"].items():
         lines += [f"{name:12}  refused", *wrapped(f"{meanings[name]} {reason}.", " " * 4)]

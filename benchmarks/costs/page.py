@@ -64,8 +64,8 @@ def _losses(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _floor(floor: Mapping[str, Any]) -> dict[str, str]:
-    least = floor["least"]
     figures = {f"over_{kind.name}": "refused" for kind in TRIED}
-    figures |= {f"over_{name}": f"{time - least['none']:.0f} ns" for name, time in least.items()}
+    for name, over_none in floor["over_none"].items():
+        figures[f"over_{name}"] = f"{over_none['median']:.0f} ns"
     refused = ", ".join(f"`{name}`" for name in floor["refused"])
     return {**figures, "refused": f"refused here: {refused}" if refused else "see above"}

@@ -35,6 +35,7 @@ OWN_CALLS = 1000
 _TRACEFS = "/sys/kernel/tracing"
 _MOUNT_TRACEFS = f"mountpoint -q {_TRACEFS} || mount -t tracefs tracefs {_TRACEFS}; exec "
 _SETTLING_SECONDS = 0.5
+"""After a compiler has heated the processor; bpftrace also needs a moment to attach."""
 _PATIENCE_SECONDS = 20
 
 
@@ -70,6 +71,7 @@ class Probe:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._attach(stack)
+            time.sleep(_SETTLING_SECONDS)
             self._stack = stack.pop_all()
         return self
 
@@ -212,7 +214,6 @@ class Bpftrace(Probe):
 
         stack.callback(end)
         wait_until(lambda: output.exists() and output.stat().st_size > 0, "bpftrace", process)
-        time.sleep(_SETTLING_SECONDS)  # it says that it attaches just before it does
 
 
 class Stream(Probe):
