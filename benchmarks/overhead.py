@@ -1,119 +1,104 @@
-"""What counting costs: nanoseconds a system call, side by side, in interleaved rounds.
+"""What baseline costs, against the alternatives, side by side in interleaved rounds.
 
-    sudo .venv/bin/python benchmarks/overhead.py [--rounds N] [--json FILE]
+    sudo .venv/bin/python benchmarks/overhead.py [--json FILE] [--rounds N] [--only PART ...]
 
-Columns: no program at all; an empty program on the same hook, which is the floor for anything that
-looks at every system call; baseline on a cgroup that it counts; baseline on one that it does not.
-The absolute figures are this machine's; trust the differences within one run.
+Parts: nanoseconds a system call; throughput and latency of real services; what would beat the
+floor; the agent; how cost grows with the work; learning and analysis.  The columns are ways to look
+at every system call:
+
+    none        nothing
+    empty       a program that does nothing on the hook that ours uses: the floor
+    baseline    baseline on what it counts
+    untracked   baseline on what it does not count
+    bpftrace    @[comm, args->id] = count()
+    stream      an event for each call through a ring buffer, read by a program in C
+    perf_trace  perf trace -s
+    strace      strace -f -c
+
+Each says what it saw, and the run ends with an error where that is less than was called.  The
+absolute figures are this machine's; trust what is compared within one run.  All takes about 25
+minutes on two CPUs, ``--short`` a minute with few rounds.  `scripts/write-overhead-docs` makes
+docs/overhead.md of the JSON.
 """
 
 import argparse
+import importlib
 import json
+import os
 import platform
-import statistics
-import subprocess
+import re
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from baseline.demo.cgroup import OwnCgroup
-from baseline.kernel.collector import Collector, loader_python
-from baseline.kernel.source import KernelSource
-from baseline.resources import resource_directory
-from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount
+from baseline.errors import BaselineError
 
-LOADS = ("getppid", "mix", "long_tail")
-MILLISECONDS = 300
-CPU = 1
-
-# BCC lives in the system's Python, so the empty program is attached by a process of that.
-EMPTY_PROGRAM = """
-import sys
-from bcc import BPF
-program = BPF(text="RAW_TRACEPOINT_PROBE(sys_enter) { return 0; }")
-print("attached", flush=True)
-sys.stdin.read()
-"""
+IN_ROUNDS = ("syscalls", "services", "floor")
+PARTS = (*IN_ROUNDS, "agent", "scaling", "analysis")
+CPU_INFORMATION = Path("/proc/cpuinfo")
+VULNERABILITIES = Path("/sys/devices/system/cpu/vulnerabilities")
 
 
-@contextmanager
-def empty_program() -> Iterator[None]:
-    stubs = resource_directory("bpf") / "stubs"
-    with subprocess.Popen(
-        [loader_python(), "-c", EMPTY_PROGRAM],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={"BCC_KERNEL_SOURCE": str(stubs)},
-    ) as process:
-        if process.stdout is None or process.stdout.readline() != b"attached\n":
-            sys.exit("The empty program could not be attached")
-        try:
-            yield
-        finally:
-            process.terminate()
+def machine() -> str:
+    """What was measured on, in a line."""
+    information = CPU_INFORMATION.read_text()
+    models = re.findall(r"^model name\s*: (.*)", information, re.M) or [platform.machine()]
+    virtual = ", a virtual machine" if " hypervisor " in information else ""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    size = f"{os.cpu_count()} CPUs{virtual}, {memory:.0f} GiB"
+    return f"{models[0]}, {size}, Linux {platform.release()}"
 
 
-def measure(cgroup: OwnCgroup, loop: Path) -> dict[str, float]:
-    times = {}
-    for load in LOADS:
-        process = cgroup.start([loop, load, str(MILLISECONDS), str(CPU)], stdout=subprocess.PIPE)
-        output, _ = process.communicate()
-        times[load] = float(output.split()[0])
-    return times
+def mitigations() -> dict[str, str]:
+    """What the kernel does against faults of the processor, which makes system calls dearer."""
+    states = {path.name: path.read_text().strip() for path in sorted(VULNERABILITIES.iterdir())}
+    return {name: state for name, state in states.items() if state != "Not affected"}
 
 
-def one_round(cgroup: OwnCgroup, loop: Path) -> dict[str, dict[str, float]]:
-    times = {"none": measure(cgroup, loop)}
-    with empty_program():
-        times["empty"] = measure(cgroup, loop)
-    tracked = CgroupSelector.parse(cgroup.path, cgroup2_mount())
-    with KernelSource([tracked], say=lambda _: None):
-        times["baseline"] = measure(cgroup, loop)
-    with Collector(cgroup2_mount()):
-        times["untracked"] = measure(cgroup, loop)
-    return times
+def measured(
+    part: str, arguments: argparse.Namespace, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """One part of the result, and as a table on standard output."""
+    module = importlib.import_module(f"costs.{part}")
+    if part in IN_ROUNDS:
+        result = module.measure(rounds=arguments.rounds, short=arguments.short, say=say)
+        lines = module.report(result)
+    else:
+        result = {part: module.measure(short=arguments.short, say=say)}
+        lines = module.report(result[part])
+    print("", *lines, sep="\n", flush=True)
+    return dict(result)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, metavar="N")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--rounds", type=int, metavar="N", help="instead of each part's own number")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument("--short", action="store_true", help="few rounds, for a regression test")
     arguments = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        loop = folder / "syscall_loop"
-        source = Path(__file__).parent / "programs" / "syscall_loop.c"
-        subprocess.run(["cc", "-O2", "-o", loop, source], check=True)
-        cgroup = stack.enter_context(OwnCgroup("baseline-benchmark/loop"))
-        rounds = [one_round(cgroup, loop) for _ in range(arguments.rounds)]
+    began = time.monotonic()
 
-    medians = {
-        load: {kind: statistics.median(times[kind][load] for times in rounds) for kind in rounds[0]}
-        for load in LOADS
+    def say(part: str, what: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {part}: {what}", file=sys.stderr, flush=True)
+
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "mitigations": mitigations(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "load_average_before": os.getloadavg()[0],
     }
-    print(
-        f"ns a system call, medians of {len(rounds)} interleaved rounds, Linux {platform.release()}"
-    )
-    print(f"{'':10} {'none':>8} {'empty':>8} {'baseline':>9} {'untracked':>10}   over empty")
-    for load, times in medians.items():
-        over = [
-            statistics.median(r[kind][load] - r["empty"][load] for r in rounds)
-            for kind in ("baseline", "untracked")
-        ]
-        print(
-            f"{load:10} {times['none']:8.1f} {times['empty']:8.1f} {times['baseline']:9.1f} "
-            f"{times['untracked']:10.1f}   {over[0]:+.1f} counted, {over[1]:+.1f} untracked"
-        )
-    if arguments.json:
-        result = {
-            "ns_per_syscall": medians,
-            "rounds": len(rounds),
-            "machine": f"{platform.processor() or platform.machine()}, Linux {platform.release()}",
-        }
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(result["machine"])
+    try:
+        for part in arguments.only:
+            result |= measured(part, arguments, partial(say, part))
+            if arguments.json:
+                arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    except BaselineError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

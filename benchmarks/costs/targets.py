@@ -1,0 +1,158 @@
+"""What was to be reached, and whether it was."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+LOOP_TARGETS = (
+    ("baseline", "getppid", 20.0),
+    ("baseline", "mix", 20.0),
+    ("baseline", "long_tail", 50.0),
+    ("untracked", "getppid", 10.0),
+    ("untracked", "mix", 10.0),
+    ("untracked", "long_tail", 10.0),
+)
+"""Probe, load, and at most so many nanoseconds a call over the empty probe."""
+
+SERVICE_POINTS = 1.5
+"""At most so many percent of the empty probe's throughput."""
+
+OF_OTHERS = (("bpftrace", 1 / 4), ("stream", 1 / 10))
+"""At most this share of what they take from services."""
+
+AGENT_WORKLOADS, AGENT_CPU_PERCENT, AGENT_MIB, AGENT_START_SECONDS = 50, 0.3, 70.0, 2.0
+FIT_RATIO = 2.0
+
+
+class Target(NamedTuple):
+    """One of the things to be reached.
+
+    Attributes:
+        what: it is about.
+        wanted: what it ought to be, in words.
+        measured: what it is.
+        reached: whether that is good enough.
+        is_clear: whether it is so in at least three quarters of the rounds, and can be so at all:
+            nothing is faster than with the empty probe.
+    """
+
+    what: str
+    wanted: str
+    measured: str
+    reached: bool
+    is_clear: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        return f"{'' if self.reached else 'not '}reached{'' if self.is_clear else ', unclear'}"
+
+
+def targets(result: Mapping[str, Any]) -> Iterator[Target]:
+    """Those of the parts that were measured."""
+    if "syscalls" in result:
+        yield from _loops(result["syscalls"]["over_empty"])
+    if "loss" in result:
+        yield from _services(result["loss"]["percent_below_empty"])
+    if "agent" in result:
+        yield from _agent(result["agent"])
+    if "scaling" in result:
+        name, steepest = max(
+            ((name, its["exponent"]) for name, its in result["scaling"].items()),
+            key=lambda found: found[1],
+        )
+        yield Target(
+            f"cost as the work grows: steepest with {name}",
+            "no exponent above 1",
+            f"{steepest:.2f}",
+            steepest <= 1,
+        )
+    if "analysis" in result:
+        ratio = result["analysis"]["fit_over_plain"]
+        yield Target(
+            "learning a recording, against DuckDB's sums of the same rows",
+            f"at most {FIT_RATIO:g} times as long",
+            f"{ratio:.1f} times",
+            ratio <= FIT_RATIO,
+        )
+
+
+def mean_loss(loss: Mapping[str, Mapping[str, Mapping[str, float]]], kind: str) -> float:
+    """Percent that a probe takes, the mean over the services."""
+    return fmean(row[kind]["median"] for row in loss.values())
+
+
+def _loops(over_empty: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[Target]:
+    for kind, load, most in LOOP_TARGETS:
+        measured = over_empty[load][kind]
+        yield Target(
+            f"{kind}, {load}: over the empty probe",
+            f"at most {most:.0f} ns a call",
+            f"{measured['median']:+.1f} ns ({measured['low']:.1f} to {measured['high']:.1f})",
+            measured["median"] <= most,
+            _is_clear(measured, most),
+        )
+
+
+def _services(below: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[Target]:
+    for name, row in below.items():
+        loss = row["baseline"]
+        between = f"{loss['low']:.1f} to {loss['high']:.1f}"
+        if name == "exec":
+            # Measurable is what even the better quarter of the rounds lost.
+            wanted, reached = "nothing measurable", loss["low"] <= 0
+        else:
+            wanted, reached = f"at most {SERVICE_POINTS} %", loss["median"] <= SERVICE_POINTS
+        yield Target(
+            f"{name}: throughput below the empty probe's",
+            wanted,
+            f"{loss['median']:+.1f} % ({between})",
+            reached,
+            _is_clear(loss, SERVICE_POINTS),
+        )
+    ours = mean_loss(below, "baseline")
+    all_clear = all(_is_clear(row["baseline"], SERVICE_POINTS) for row in below.values())
+    for other, share in OF_OTHERS:
+        theirs = mean_loss(below, other)
+        yield Target(
+            f"mean of the services, against {other}",
+            f"at most {share:.2g} of its loss",
+            f"{ours:+.1f} % against {theirs:+.1f} %",
+            ours <= share * max(theirs, 0),
+            all_clear,
+        )
+
+
+def _is_clear(measured: Mapping[str, float], most: float) -> bool:
+    """Whether the limit is not between the quartiles, and the gain no larger than the limit."""
+    return not measured["low"] <= most < measured["high"] and measured["median"] >= -most
+
+
+def _agent(agent: Mapping[str, Any]) -> Iterator[Target]:
+    workloads = agent["workloads"]
+    number = min((n for n in map(int, workloads) if n >= AGENT_WORKLOADS), default=0)
+    if number:
+        at = workloads[str(number)]
+        for what, key, most, unit in (
+            ("a core", "cpu_percent", AGENT_CPU_PERCENT, " %"),
+            ("memory", "rss_mib", AGENT_MIB, " MiB"),
+        ):
+            yield Target(
+                f"the agent at {number} workloads: {what}",
+                f"at most {most:g}{unit} at {AGENT_WORKLOADS}",
+                f"{at[key]:.2f}{unit}",
+                at[key] <= most,
+            )
+    if "start_s" in agent:
+        yield Target(
+            "the agent: from its start to the first count",
+            f"at most {AGENT_START_SECONDS:g} s",
+            f"{agent['start_s']:.1f} s",
+            agent["start_s"] <= AGENT_START_SECONDS,
+        )
+
+
+def table(reached: Sequence[Target]) -> list[str]:
+    """As Markdown has tables."""
+    rows = [f"| {t.what} | {t.wanted} | {t.measured} | {t.verdict} |" for t in reached]
+    return ["| what | wanted | measured | |", "|---|---|---|---|", *rows]
