@@ -135,7 +135,7 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	READ(tgid, child->tgid);
 	READ(parent_tgid, parent->tgid);
 #if THREADS_IN_ARRAY
-	struct thread *thread = threads.lookup(&pid);	/* what an earlier thread of this id left */
+	struct thread *thread = thread_with_id(pid);	/* what an earlier thread of this id left */
 	if (thread)
 		__builtin_memset(thread, 0, sizeof(*thread));
 #endif
