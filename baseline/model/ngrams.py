@@ -454,5 +454,4 @@ def _contains(ascending: Ngrams, wanted: Ngrams) -> npt.NDArray[np.bool_]:
     """Whether each n-gram is among the ascending ones."""
     if not len(ascending):
         return np.zeros(len(wanted), np.bool_)
-    where = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
-    return np.asarray(ascending[where] == wanted)
+    return np.asarray(ascending.take(ascending.searchsorted(wanted), mode="clip") == wanted)

@@ -1,0 +1,1 @@
+"""What `baseline` costs, a file for each part; `benchmarks/overhead.py` runs them."""
