@@ -33,6 +33,7 @@ _UNREADABLE = (
     AttributeError,
     MemoryError,
     RuntimeError,  # NotImplementedError is one
+    SyntaxError,
     tokenize.TokenError,
 )
 """What numpy raises for a file that is none of ours."""
