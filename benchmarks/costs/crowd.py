@@ -138,7 +138,9 @@ class Agent:
         self._cgroup = self._stack.enter_context(cgroup)
         log = self._stack.enter_context(self._log.open("w"))
         self.began = time.monotonic()
-        self.process = cgroup.start(self._arguments, stderr=log)
+        # As it is installed: compiled once, and not at every start.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self.process = cgroup.start(self._arguments, stderr=log, env=environment)
         return self
 
     def __exit__(self, *_: object) -> None:
