@@ -190,7 +190,12 @@ class Tally(NamedTuple):
 
     def plus(self, other: "Tally") -> "Tally":
         """Sum, line by line (``+`` of a tuple would append)."""
-        return Tally(*(a + b for a, b in zip(self, other, strict=True)))
+        return Tally(
+            self.counted + other.counted,
+            self.recorded + other.recorded,
+            self.overflowed + other.overflowed,
+            self.lost + other.lost,
+        )
 
 
 @dataclass(frozen=True)

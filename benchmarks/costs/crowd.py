@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from baseline.demo.cgroup import OwnCgroup
 from baseline.workloads.cgroups import cgroup2_mount
 
-SECONDS_TO_START = 120
+SECONDS_TO_START = 300
 PORT = 9  # the discard port: nobody listens, the attempt is what is counted
 
 _PROGRAM = Path(__file__).parents[1] / "programs" / "small_service.c"
