@@ -44,7 +44,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         program = compiled(folder)
-        model = learned(program, folder, seconds=3 if short else 60)
+        model = learned(program, folder, seconds=2 if short else 60)
         starts = [start_seconds(program, model, folder) for _ in range(1 if short else 5)]
         say(f"start to first count: {statistics.median(starts):.2f} s")
         workloads: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
         began = time.perf_counter()
         load_models(folder / "models")
         load = time.perf_counter() - began
-        recorded = recorded_bytes(program, folder, workloads=5, seconds=3 if short else 60)
+        recorded = recorded_bytes(program, folder, workloads=5, seconds=2 if short else 60)
     return {
         "workloads": workloads,
         "start_s": statistics.median(starts),
@@ -113,8 +113,8 @@ def watching(
     """What `baseline watch` takes for so many workloads."""
     with Crowd(program, number) as crowd, _watch(crowd, model, folder) as agent:
         agent.wait_for_counting(number)
-        # As many windows again as it takes until nothing is new to the kernel.
-        warm_up, seconds = (1.0, 3.0) if short else (5.0 + number / 100, 30.0)
+        # By then hardly anything is new to the kernel.
+        warm_up, seconds = (1.0, 2.0) if short else (5.0 + number / 100, 30.0)
         cost = cost_of(agent, warm_up=warm_up, seconds=seconds)
         agent.end()
         if "nothing lost" not in agent.said() and number <= TARGET_AT:
