@@ -138,9 +138,10 @@ class NgramCounts:
     @classmethod
     def collect(cls, ngrams: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> Self:
         """Sorted histogram of (n-gram, count) pairs, in which n-grams may repeat or count zero."""
-        distinct, where = np.unique(ngrams, return_inverse=True)
+        distinct = np.unique(ngrams)
         sums = np.zeros(len(distinct), np.int64)
-        np.add.at(sums, where, counts)
+        # Searching is several times as fast as the inverse that np.unique would sort for.
+        np.add.at(sums, np.searchsorted(distinct, ngrams), counts)
         occurred = sums > 0
         return cls(distinct[occurred], sums[occurred])
 
@@ -191,7 +192,12 @@ class Tally(NamedTuple):
 
     def plus(self, other: "Tally") -> "Tally":
         """Sum, line by line (``+`` of a tuple would append)."""
-        return Tally(*(a + b for a, b in zip(self, other, strict=True)))
+        return Tally(
+            self.counted + other.counted,
+            self.recorded + other.recorded,
+            self.overflowed + other.overflowed,
+            self.lost + other.lost,
+        )
 
 
 @dataclass(frozen=True)

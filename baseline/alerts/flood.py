@@ -21,6 +21,9 @@ HELD_BACK_FLOOD = 100
 
 _SECOND = 10**9
 
+_FOLDED_NGRAMS = np.array([KIND_FOLDED, KIND_FOLDED + 1], np.uint64) << np.uint64(KIND_SHIFT)
+"""The first of them, and the first that is above them."""
+
 
 class Flood(NamedTuple):
     """How much was new at once.
@@ -74,7 +77,8 @@ def folded_in(window: Window, model: WorkloadModel) -> int:
     clients uses up its share in normal time.
     """
     ngrams, counts = window.ngrams.ngrams, window.ngrams.counts
-    folded = ngrams >> np.uint64(KIND_SHIFT) == KIND_FOLDED
+    # They ascend, and the kind is on top.
+    folded = slice(*ngrams.searchsorted(_FOLDED_NGRAMS))
     items: dict[Item, int] = {
         **dict(zip(ngrams[folded].tolist(), counts[folded].tolist(), strict=True)),
         **{item: count for item, count in window.executions.items() if is_folded(item)},

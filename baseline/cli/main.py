@@ -143,6 +143,8 @@ def run() -> NoReturn:
     # a command gives up later (baseline.kernel.rights).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
+    # Its own allocator keeps what a model took while it was read.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     code = exit_code(sys.argv[1:])
     _drop_unwritable_output()
     sys.exit(code)

@@ -111,6 +111,8 @@ class ProgressBar:
             say(f"{self._doing} for {(now - self._started) / 60:.0f} min: {status}")
 
     def _show(self, note: str) -> None:
+        if self._progress.disable:
+            return
         elapsed = time.monotonic() - self._started
         self._progress.update(
             self._task,

@@ -1,6 +1,5 @@
 """``baseline watch``: windows to alerts."""
 
-import gc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -20,6 +19,7 @@ from baseline.cli.stopping import StopSignals
 from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError
 from baseline.interference import Interference
+from baseline.memory import give_back
 from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
@@ -118,7 +118,7 @@ def command(
     detector = Detector(learned, container_of=find_container)
     incidents = Incidents(detector)
     metrics, server = _metrics(address, learned)
-    gc.freeze()  # models and libraries stay: to look through them would hold up an alert by 20 ms
+    give_back()
     losses = LossReport(say)
     interferences = 0
     with (

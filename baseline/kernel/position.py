@@ -2,13 +2,14 @@
 
 The kernel goes on counting when a command is killed, or ends with ``--keep``; its tables hold
 everything, and this file says what of it was reported already.  It lies in ``/run``, which like the
-kernel's tables does not outlive the machine, and is replaced whole each time.  For as long as it is
-fresh, what its reader has not read is neither wiped nor let go.
+kernel's tables does not outlive the machine, and is replaced whole each time: by arrays one after
+the other (:func:`numpy.save`), since it is written once in an interval, and checksums of a zip file
+took most of that time.  For as long as it is fresh, what its reader has not read is neither wiped
+nor let go.
 """
 
 import time
-import zipfile
-import zlib
+import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,10 +33,14 @@ _UNREADABLE = (
     AttributeError,
     MemoryError,
     RuntimeError,  # NotImplementedError is one
-    zipfile.BadZipFile,
-    zlib.error,
+    SyntaxError,
+    tokenize.TokenError,
 )
-"""What numpy and zipfile raise for a file that is none of ours."""
+"""What numpy raises for a file that is none of ours."""
+
+_SUFFIX = ".position"
+
+_HEAD = np.dtype([("serial", "<u8"), ("epoch", "<u8"), ("time", "<f8"), ("mark", "<i8")])
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -72,7 +77,7 @@ class PositionFile:
 
     def __init__(self, name: str) -> None:
         _DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = _DIRECTORY / f"{name}.npz"
+        self._path = _DIRECTORY / f"{name}{_SUFFIX}"
         self._lock = self._path.with_suffix(".lock").open("w")
         self.held = try_lock(self._lock.fileno())
 
@@ -82,18 +87,13 @@ class PositionFile:
         Raises:
             OSError: it cannot be written; the point before is kept.
         """
+        head = np.array((position.serial, position.epoch, position.time, position.mark), _HEAD)
+        globs = np.array(position.globs, np.str_)
+        names = np.array(list(position.arrays), np.str_)
         unfinished = self._path.with_suffix(".tmp")
         with unfinished.open("wb") as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                serial=np.uint64(position.serial),
-                epoch=np.uint64(position.epoch),
-                time=np.float64(position.time),
-                globs=np.array(position.globs, np.str_),
-                mark=np.int64(position.mark),
-                **position.arrays,
-            )
+            for array in (head, globs, names, *position.arrays.values()):
+                np.save(file, array, allow_pickle=False)
             file.flush()
             unfinished.replace(self._path)
 
@@ -116,7 +116,7 @@ def positions(*, of_running: bool) -> Iterator[Position]:
     Args:
         of_running: also positions of readers that run now, not only of those that may come back.
     """
-    for path in _DIRECTORY.glob("*.npz"):
+    for path in _DIRECTORY.glob(f"*{_SUFFIX}"):
         with path.with_suffix(".lock").open("a") as lock:
             is_awaited = try_lock(lock.fileno())
             if (of_running or is_awaited) and (position := _load(path, with_arrays=False)):
@@ -134,14 +134,15 @@ def wanted_globs(running: Mapping[int, Sequence[str]]) -> list[str]:
 
 def _load(path: Path, *, with_arrays: bool = True) -> Position | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            serial, epoch, when, mark = (
-                file[n].item() for n in ("serial", "epoch", "time", "mark")
-            )
-            globs = tuple(file["globs"].tolist())
-            own = {"serial", "epoch", "time", "globs", "mark"}
-            arrays = {name: file[name] for name in file.files if name not in own and with_arrays}
-        position = Position(int(serial), int(epoch), float(when), globs, int(mark), arrays)
+        with path.open("rb") as file:
+            head, globs, names = (np.load(file, allow_pickle=False) for _ in range(3))
+            arrays = {
+                str(name): np.load(file, allow_pickle=False)
+                for name in names.tolist()
+                if with_arrays
+            }
+        serial, epoch, when, mark = head.astype(_HEAD, casting="no").item()
+        position = Position(serial, epoch, when, tuple(map(str, globs.tolist())), mark, arrays)
     except _UNREADABLE:
         return None
     return position if 0 <= time.monotonic() - position.time < KEPT_FOR else None

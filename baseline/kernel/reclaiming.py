@@ -44,7 +44,6 @@ class Reclaimer:
     def __init__(self, program: LoadedProgram) -> None:
         self._program = program
         self._owners = program.owners
-        self._slots: Array = program.mapped("slots", layout.SLOT, writable=True)
         self._counters: Array = program.mapped("counters", layout.COUNTER, writable=True).reshape(
             program.counters.shape
         )
@@ -146,8 +145,10 @@ class Reclaimer:
             self._program.maps["free_groups"].update(b"", number.to_bytes(4, "little"))
 
     def _clear(self, numbers: npt.NDArray[np.int64]) -> None:
-        group = self._slots["group_count"] >> np.uint64(layout.GROUP_SHIFT)
-        self._slots["group_count"][np.isin(group, numbers.astype(np.uint64))] = 0
+        # Mapped for as long as it takes: the pages of a second mapping count as memory again.
+        slots = self._program.mapped("slots", layout.SLOT, writable=True)
+        group = slots["group_count"] >> np.uint64(layout.GROUP_SHIFT)
+        slots["group_count"][np.isin(group, numbers.astype(np.uint64))] = 0
         self._counters[:, numbers] = 0
         for name, key in _HASHES_BY_KEY.items():
             _delete(self._program.maps[name], key, None, numbers)

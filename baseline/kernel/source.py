@@ -23,7 +23,7 @@ from baseline.sighting import Observation, Sighting
 from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector
 
-_LONGEST_WAIT = 0.1
+_LONGEST_WAIT = 0.25
 """Seconds after which a request to stop is noticed at the latest."""
 
 Commit = Callable[[bool], int | None]

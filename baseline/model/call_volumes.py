@@ -54,6 +54,18 @@ def levels(counts: npt.NDArray[np.number]) -> Levels:
     return np.where(counts > 0, np.minimum(octaves, LEVELS - 1), 0).astype(np.int8)
 
 
+_FACTORS = (1.0, 1 / _NEAR_BORDER, _NEAR_BORDER)
+_SIDES_OF_SMALL = np.stack([levels(np.arange(1 << 12) * factor) for factor in _FACTORS])
+
+
+def _sides(counts: Integers) -> Levels:
+    """Bins of counts, and those on either side of a border that is near, shape (3, *counts)."""
+    # Logarithms of what most counts are would take half of the time of judging a window.
+    if counts.max(initial=0) < _SIDES_OF_SMALL.shape[1]:
+        return _SIDES_OF_SMALL[:, counts]
+    return np.stack([levels(counts * factor) for factor in _FACTORS])
+
+
 def level_range(level: int) -> tuple[int, int]:
     """Lowest and highest count of a bin."""
     if level <= 1:
@@ -186,11 +198,9 @@ class CallVolumes:
         Returns:
             Bits, at least 0, same shape.
         """
-        own = np.minimum(levels(counts), self._top)
-        sides = (own, *(levels(counts * factor) for factor in (1 / _NEAR_BORDER, _NEAR_BORDER)))
-        calls, beside = np.arange(self.pairs.calls), own[:, self._beside]
-        of_sides = [self._bits[calls, beside, np.minimum(side, self._top)] for side in sides]
-        return np.asarray(np.minimum.reduce(of_sides), float)
+        sides = np.minimum(_sides(counts), self._top)
+        calls, beside = np.arange(self.pairs.calls), sides[0][:, self._beside]
+        return np.asarray(self._bits[calls, beside, sides].min(axis=0), float)
 
     def seen_with(self, call: int, parent_level: int) -> Floats:
         """Windows by level of the call, where its parent was at this level, shape (LEVELS,)."""

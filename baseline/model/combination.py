@@ -59,7 +59,8 @@ class Combination:
 
     def share(self, signal: Signal, count: int) -> float:
         """What part of a signal's surprise counts in a window that counted so much."""
-        return float(self._shares(signal, np.array(count)))
+        new = self._wholly_new[signal]
+        return new / (new + self._expected[signal] * count) if new else 1.0
 
     def _shares(self, signal: Signal, counts: Integers) -> Floats:
         new = self._wholly_new[signal]

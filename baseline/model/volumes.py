@@ -160,7 +160,7 @@ class VolumeModel:
         """
         if not len(self.symbols) or not _can_tell(window, self.length):
             return []
-        counts = _count([window], self.symbols)
+        counts = self._count_in(window)
         if isinstance(self._judge, CallVolumes):
             bits = np.maximum(self._judge.bits_of_counts(counts)[0] - self._usual, 0)
         else:
@@ -195,7 +195,7 @@ class VolumeModel:
         if isinstance(self._judge, CallMix):
             return f"usually {self.counts[position] / self.counts.sum():.1%} of all calls"
         parent = int(self._judge.parents[position])
-        binned = levels(_count([window], self.symbols))[0]
+        binned = levels(self._count_in(window))[0]
         level = int(binned[parent]) if parent >= 0 else 0
         seen = self._judge.seen_with(position, level)
         beside = ""
@@ -346,6 +346,14 @@ class VolumeModel:
             self.length,
             self._architecture,
         )
+
+    def _count_in(self, window: Window) -> Integers:
+        """What :func:`_count` says of one window, in half the time."""
+        made = symbols_of(window.ngrams.ngrams)
+        where = np.searchsorted(self.symbols, made)
+        known = self.symbols.take(where, mode="clip") == made
+        counts = np.bincount(where[known], window.ngrams.counts[known], len(self.symbols))
+        return counts.astype(np.int64)[None]
 
     def _position(self, item: Volume) -> int | None:
         where = int(np.searchsorted(self.symbols, item.symbol))

@@ -238,7 +238,7 @@ def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
 @pytest.mark.kernel
 def test_a_killed_service_leaves_no_gap(start: Start, group: Path) -> None:
     killed, _ = watching(start, group)
-    while not any((RUN_DIRECTORY / "positions").glob("*.npz")):
+    while not any((RUN_DIRECTORY / "positions").glob("*.position")):
         assert killed.poll() is None
     killed.kill()
     killed.wait()

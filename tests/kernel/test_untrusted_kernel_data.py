@@ -137,7 +137,7 @@ def test_any_position_is_one_or_none(
     arrays = {"slots": np.arange(9, dtype=np.uint64), "sights": np.zeros((2, 3), np.int64)}
     kept.save(position.Position(7, 3, time.monotonic(), ("demo/*",), 2, arrays))
     assert kept.load() is not None
-    file = tmp_path / "reader.npz"
+    file = tmp_path / "reader.position"
     file.write_bytes(data.draw(changed_bytes(file.read_bytes()) | st.binary(max_size=99)))
     found = kept.load()
     assert found is None or all(isinstance(glob, str) for glob in found.globs)

@@ -16,6 +16,7 @@ from baseline.model.call_volumes import (
     LEVELS,
     CallVolumes,
     PairCounts,
+    _sides,
     level_range,
     levels,
     usual_bits,
@@ -334,3 +335,12 @@ def test_volumes_have_words(counts: list[list[int]]) -> None:
     silent = seconds_of([[0] * 8])[0]
     root = next(c for c in range(8) if not model.nearest(Volume(c + 1), silent).startswith("with"))
     assert re.fullmatch(r"usually \d+ to \d+", model.nearest(Volume(root + 1), silent))
+
+
+@given(st.lists(st.integers(0, 1 << 20), min_size=1) | st.lists(st.integers(0, 5000), min_size=1))
+def test_sides_of_counts_are_levels_of_counts_nearby(counts: list[int]) -> None:
+    """Those of small counts come from a table."""
+    numbers = np.array(counts, np.int64)
+    near = naive_calls.NEAR_BORDER
+    expected = [[naive_calls.level(c * f) for c in counts] for f in (1, 1 / near, near)]
+    assert _sides(numbers).tolist() == expected

@@ -1,0 +1,183 @@
+"""What the agent costs: CPU and memory by the number of workloads, its start, its recording.
+
+    sudo PYTHONPATH=.:benchmarks .venv/bin/python -m costs.agent [--short]
+
+Each workload is a cgroup of its own with a real process (`benchmarks/programs/small_service.c`:
+some eighty system calls a second, now and then a connection or a program), and has a model of its
+own, all learned from the same program. The agent is `baseline watch` with windows of one second and
+alerts to a file. Its CPU time is that of its cgroup, which the kernel keeps to the microsecond, its
+memory is what `/proc/PID/smaps_rollup` says; what it takes to start is left out.
+"""
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from baseline.errors import BaselineError
+from baseline.kernel.collector import pinned_versions
+from baseline.kernel.loaded import LoadedProgram
+from baseline.model.storage import load_models, save_models
+from baseline.model.workload_model import WorkloadModel
+from costs.crowd import Agent, Cost, Crowd, compiled, cost_of
+from costs.running import run_alone
+
+TARGET_AT, TARGET_CPU_PERCENT, TARGET_RSS_MIB, TARGET_START = 50, 0.3, 70, 2.0
+
+_DAY = 86400
+_HOUR = 3600
+
+
+def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """The agent's part of the result.
+
+    Args:
+        short: in 20 seconds, to see that it works and of what order the costs are.
+        say: told how far it has come.
+    """
+    numbers = (1, 10) if short else (1, 10, 50, 100, 1000)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        program = compiled(folder)
+        model = learned(program, folder, seconds=2 if short else 60)
+        starts = [start_seconds(program, model, folder) for _ in range(1 if short else 5)]
+        say(f"start to first count: {statistics.median(starts):.2f} s")
+        workloads: dict[str, Any] = {}
+        for number in numbers:
+            cost = watching(program, model, number, folder, short=short)
+            workloads[str(number)] = _as_json(cost)
+            say(f"{number} workloads: {cost.cpu_percent:.2f} %, {cost.memory.rss:.0f} MiB")
+        with Crowd(program, numbers[-1]) as crowd:
+            write_models(model, crowd.names, folder)
+        began = time.perf_counter()
+        load_models(folder / "models")
+        load = time.perf_counter() - began
+        recorded = recorded_bytes(program, folder, workloads=5, seconds=2 if short else 60)
+    return {
+        "workloads": workloads,
+        "start_s": statistics.median(starts),
+        "starts": starts,
+        "model_load_ms": 1000 * load / numbers[-1],
+        "recorded_bytes_a_day": recorded,
+    }
+
+
+def _as_json(cost: Cost) -> dict[str, float]:
+    return {
+        "cpu_percent": cost.cpu_percent,
+        "cpu_seconds_an_hour": cost.cpu_percent / 100 * _HOUR,
+        "rss_mib": cost.memory.rss,
+        "pss_mib": cost.memory.pss,
+        "anonymous_mib": cost.memory.anonymous,
+    }
+
+
+def learned(program: Path, folder: Path, *, seconds: float) -> WorkloadModel:
+    """A model of what every workload does, learned from five of them."""
+    out = folder / "learned"
+    with Crowd(program, 5) as crowd:
+        arguments = ["learn", "--cgroup", f"one={crowd.glob}", "--duration", f"{seconds}s"]
+        with Agent([*arguments, "--out", out], folder) as agent:
+            if agent.process.wait():
+                sys.exit(f"Learning failed: {agent.said()[-500:]}")
+    return load_models(out)["one"]
+
+
+def write_models(model: WorkloadModel, names: list[str], folder: Path) -> Path:
+    """A model for each workload, all alike."""
+    models = folder / "models"
+    shutil.rmtree(models, ignore_errors=True)
+    save_models([_named(model, name) for name in names], models)
+    return models
+
+
+def _named(model: WorkloadModel, name: str) -> WorkloadModel:
+    return WorkloadModel(
+        name,
+        model.architecture,
+        model.training,
+        model.signals,
+        model.held_out,
+        provenance=model.provenance,
+    )
+
+
+def watching(
+    program: Path, model: WorkloadModel, number: int, folder: Path, *, short: bool
+) -> Cost:
+    """What `baseline watch` takes for so many workloads."""
+    with Crowd(program, number) as crowd, _watch(crowd, model, folder) as agent:
+        agent.wait_for_counting(number)
+        # By then hardly anything is new to the kernel.
+        warm_up, seconds = (1.0, 2.0) if short else (5.0 + number / 100, 30.0)
+        cost = cost_of(agent, warm_up=warm_up, seconds=seconds)
+        agent.end()
+        if "nothing lost" not in agent.said() and number <= TARGET_AT:
+            sys.exit(f"The agent lost counts: {agent.said()[-500:]}")
+    return cost
+
+
+def _watch(crowd: Crowd, model: WorkloadModel, folder: Path) -> Agent:
+    models = write_models(model, crowd.names, folder)
+    alerts = folder / "alerts.jsonl"
+    return Agent(["watch", "--cgroup", crowd.glob, "--models", models, "--alerts", alerts], folder)
+
+
+def start_seconds(program: Path, model: WorkloadModel, folder: Path) -> float:
+    """From the start of `baseline watch`, with nothing loaded, until the kernel counts a call."""
+    with Crowd(program, 1) as crowd, _watch(crowd, model, folder) as agent:
+        agent.wait_for(_is_counted, "a call was counted")
+        return time.monotonic() - agent.began
+
+
+def _is_counted() -> bool:
+    for version in pinned_versions():
+        # A version that is still being loaded has not all of its pins.
+        with suppress(BaselineError, OSError), LoadedProgram(version) as program:
+            return bool(program.counters["calls"].any())
+    return False
+
+
+def recorded_bytes(program: Path, folder: Path, *, workloads: int, seconds: float) -> float:
+    """Bytes that `baseline record` writes of a workload in a day at this pace."""
+    out = folder / "recording"
+    with Crowd(program, workloads) as crowd:
+        arguments = ["record", "--cgroup", crowd.glob, "--duration", f"{seconds}s", "--out", out]
+        with Agent(arguments, folder) as agent:
+            if agent.process.wait():
+                sys.exit(f"Recording failed: {agent.said()[-500:]}")
+    size = sum(path.stat().st_size for path in out.rglob("*.parquet"))
+    return size / workloads / seconds * _DAY
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """The result in lines of 80 columns."""
+    lines = [
+        "The agent, with windows of one second and a model for each workload",
+        "workloads   % of a core   CPU s/hour   RSS MiB   PSS MiB   its own MiB",
+    ]
+    for number, cost in result["workloads"].items():
+        lines.append(
+            f"{number:>9} {cost['cpu_percent']:13.2f} {cost['cpu_seconds_an_hour']:12.1f}"
+            f" {cost['rss_mib']:9.0f} {cost['pss_mib']:9.0f} {cost['anonymous_mib']:13.0f}"
+        )
+    lines += [
+        f"Start to first count: {result['start_s']:.2f} s (target {TARGET_START:g} s)",
+        f"Model load: {result['model_load_ms']:.1f} ms a model",
+        f"Recorded: {result['recorded_bytes_a_day'] / 1e6:.1f} MB a workload a day",
+    ]
+    if cost := result["workloads"].get(str(TARGET_AT)):
+        lines.append(
+            f"At {TARGET_AT} workloads: {cost['cpu_percent']:.2f} % of a core (target "
+            f"{TARGET_CPU_PERCENT} %), {cost['rss_mib']:.0f} MiB (target {TARGET_RSS_MIB} MiB)"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    run_alone("agent", measure, report)

@@ -1,0 +1,205 @@
+"""Many small workloads, each a cgroup of its own with a real process, and an agent beside them."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from baseline.demo.cgroup import OwnCgroup
+from baseline.workloads.cgroups import cgroup2_mount
+
+SECONDS_TO_START = 300
+PORT = 9  # the discard port: nobody listens, the attempt is what is counted
+
+_PROGRAM = Path(__file__).parents[1] / "programs" / "small_service.c"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What each workload of a crowd does in a second.
+
+    Attributes:
+        requests: of about ten system calls each.
+        connections: to a peer.
+        executions: of a program.
+        kinds: of calls that come in any order, eight a request: they make n-grams distinct.
+    """
+
+    requests: float = 10
+    connections: float = 0.1
+    executions: float = 0.1
+    kinds: int = 0
+
+    def arguments(self) -> list[str]:
+        """As the program takes them."""
+        numbers = (self.requests, self.connections, PORT, self.executions, self.kinds)
+        return [f"{number:g}" for number in numbers]
+
+
+STEADY = Pace()
+
+
+def compiled(folder: Path) -> Path:
+    """The program that all workloads run, compiled into a folder."""
+    program = folder / "small_service"
+    subprocess.run(["cc", "-O2", "-static", "-o", program, _PROGRAM], check=True)
+    return program
+
+
+class Crowd:
+    """So many workloads at one pace, running while the context lasts.
+
+    Args:
+        program: what :func:`compiled` gave.
+        number: of workloads.
+        pace: of each.
+
+    Attributes:
+        glob: for `--cgroup`.
+        names: of the workloads, as `baseline` names them.
+    """
+
+    def __init__(self, program: Path, number: int, pace: Pace = STEADY) -> None:
+        self._arguments = [str(program), *pace.arguments()]
+        self._parent = f"baseline-costs-{os.getpid()}"
+        self._folder = cgroup2_mount() / self._parent
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.glob = f"{self._parent}/*"
+        self.names = [f"{self._parent}/{index:04}" for index in range(number)]
+
+    def __enter__(self) -> Self:
+        for name in self.names:
+            folder = cgroup2_mount() / name
+            folder.mkdir(parents=True)
+            # The shell joins and becomes the program, so that nothing else runs inside.
+            join = f'echo $$ > "{folder}/cgroup.procs"; exec "$@"'
+            self._processes.append(
+                subprocess.Popen(
+                    ["/bin/sh", "-c", join, "join", *self._arguments],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        (self._folder / "cgroup.kill").write_text("1")
+        for process in self._processes:
+            process.wait()
+        for folder in (*self._folder.glob("*/"), self._folder):
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a cgroup whose last processes may still be ending."""
+    for _ in range(100):
+        with suppress(OSError):
+            folder.rmdir()
+            return
+        time.sleep(0.05)
+
+
+class Memory(NamedTuple):
+    """What a process holds, in MiB, as ``/proc/PID/smaps_rollup`` has it.
+
+    Attributes:
+        rss: all that is resident, the kernel's tables that are mapped among it.
+        pss: the same, what is shared divided by those who share it.
+        anonymous: its own.
+    """
+
+    rss: float
+    pss: float
+    anonymous: float
+
+
+class Agent:
+    """A `baseline` command in a cgroup of its own, which counts its time to the microsecond.
+
+    Args:
+        arguments: its arguments.
+        folder: for what it says.
+    """
+
+    def __init__(self, arguments: Sequence[str | Path], folder: Path) -> None:
+        self._arguments = [sys.executable, "-m", "baseline", *map(str, arguments)]
+        self._log = folder / "agent.log"
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        cgroup = OwnCgroup(f"baseline-costs-agent-{os.getpid()}")
+        self._cgroup = self._stack.enter_context(cgroup)
+        log = self._stack.enter_context(self._log.open("w"))
+        self.began = time.monotonic()
+        # As it is installed: compiled once, and not at every start.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self.process = cgroup.start(self._arguments, stderr=log, env=environment)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        self._stack.close()
+
+    def end(self) -> None:
+        """End it in order, as Ctrl-C does."""
+        self.process.terminate()
+        self.process.wait(60)
+
+    def wait_for(self, is_so: Callable[[], bool], what: str) -> None:
+        """Wait until something is so, while the command runs."""
+        while not is_so():
+            if self.process.poll() is not None:
+                sys.exit(f"The agent ended with {self.process.returncode}: {self.said()[-500:]}")
+            if time.monotonic() > self.began + SECONDS_TO_START:
+                sys.exit(f"The agent took over {SECONDS_TO_START} s until {what}")
+            time.sleep(0.01)
+
+    def wait_for_counting(self, workloads: int) -> None:
+        """Wait until it counts so many."""
+        self.wait_for(
+            lambda: len(re.findall(r"^Counting ", self.said(), re.M)) >= workloads,
+            f"it counted {workloads} workloads",
+        )
+
+    def said(self) -> str:
+        """What it told its user."""
+        return self._log.read_text()
+
+    def cpu_seconds(self) -> float:
+        """CPU time that it has had, of all its threads, in the kernel too."""
+        fields = (self._cgroup.folder / "cpu.stat").read_text().split()
+        return int(fields[fields.index("usage_usec") + 1]) / 1e6
+
+    def memory(self) -> Memory:
+        """What it holds now."""
+        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        sizes = dict(re.findall(r"^(\w+): +(\d+) kB", text, re.M))
+        return Memory(*(int(sizes[name]) * 1024 / _MIB for name in ("Rss", "Pss", "Anonymous")))
+
+
+class Cost(NamedTuple):
+    """What an agent took in a stretch of time.
+
+    Attributes:
+        cpu_percent: of one core.
+        memory: at its end.
+    """
+
+    cpu_percent: float
+    memory: Memory
+
+
+def cost_of(agent: Agent, *, warm_up: float, seconds: float) -> Cost:
+    """What an agent that counts takes, once it has warmed up."""
+    time.sleep(warm_up)
+    began, before = time.monotonic(), agent.cpu_seconds()
+    time.sleep(seconds)
+    took = agent.cpu_seconds() - before
+    return Cost(100 * took / (time.monotonic() - began), agent.memory())

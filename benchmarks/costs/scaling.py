@@ -1,0 +1,160 @@
+"""How cost grows with the work: the exponent of it for each kind of work.
+
+    sudo PYTHONPATH=.:benchmarks .venv/bin/python -m costs.scaling [--short]
+
+An exponent is the slope of the logarithm of the cost over that of the size, by least squares over
+the sizes that are named: 1 is in proportion, less is better. Costs are CPU time of `baseline watch`
+for each second that it watches, with a model of what it sees, and for the length of recordings that
+of `baseline learn --from` as a whole. Sizes are what was counted, not what was asked for.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from baseline.kernel.collector import pinned_versions
+from baseline.kernel.loaded import LoadedProgram
+from costs.agent import learned, watching
+from costs.crowd import Agent, Crowd, Pace, compiled
+from costs.recording import write_enlarged
+from costs.running import run_alone
+
+SOURCE = Path(__file__).parents[2] / "data" / "nginx" / "normal"
+
+
+class Counted(NamedTuple):
+    """What the kernel counted in a second, and how many distinct n-grams it holds."""
+
+    ngrams: float
+    executions: float
+    connections: float
+
+
+def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """The part of the result on growth.
+
+    Args:
+        short: in 20 seconds: workloads and the length of recordings, over less of a range.
+        say: told how far it has come.
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        program = compiled(folder)
+        model = learned(program, folder, seconds=2 if short else 20)
+        points["workloads"] = [
+            (number, watching(program, model, number, folder, short=short).cpu_percent)
+            for number in ((2, 16) if short else (10, 100, 1000))
+        ]
+        say("workloads: done")
+        for name, paces in () if short else _PACES.items():
+            points[name] = []
+            for pace in paces:
+                counted, percent = _at_pace(program, pace, folder)
+                points[name].append((getattr(counted, _SIZES[name]), percent))
+            say(f"{name}: done")
+        lengths = (20_000, 80_000) if short else (250_000, 1_000_000, 4_000_000)
+        points["recorded rows"] = [
+            (rows, _seconds_to_learn(rows, folder / f"rows-{rows}")) for rows in lengths
+        ]
+        say("recorded rows: done")
+    return {
+        name: {
+            "sizes": [size for size, _ in measured],
+            "costs": [cost for _, cost in measured],
+            "unit": "s" if name == "recorded rows" else "% of a core",
+            "exponent": exponent(measured),
+        }
+        for name, measured in points.items()
+    }
+
+
+_PACES: dict[str, Sequence[Pace]] = {
+    "distinct n-grams": [Pace(requests=100, kinds=kinds) for kinds in (2, 3, 4)],
+    "execs a second": [Pace(requests=200, executions=rate) for rate in (2, 20, 200)],
+    "connections a second": [Pace(requests=500, connections=rate) for rate in (5, 50, 500)],
+}
+_SIZES = {
+    "distinct n-grams": "ngrams",
+    "execs a second": "executions",
+    "connections a second": "connections",
+}
+
+
+def exponent(points: Sequence[tuple[float, float]]) -> float:
+    """Slope of log cost over log size, by least squares."""
+    sizes, costs = zip(*points, strict=True)
+    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
+def _at_pace(program: Path, pace: Pace, folder: Path) -> tuple[Counted, float]:
+    """What ten workloads at this pace make the kernel count, and what watching them costs."""
+    models = folder / "models-at-pace"
+    with Crowd(program, 10, pace) as crowd:
+        arguments = ["--cgroup", f"all={crowd.glob}"]
+        with Agent(
+            ["learn", *arguments, "--duration", "15s", "--force", "--out", models], folder
+        ) as agent:
+            if agent.process.wait():
+                sys.exit(f"Learning failed: {agent.said()[-500:]}")
+        watch = ["watch", *arguments, "--models", models, "--alerts", folder / "alerts.jsonl"]
+        with Agent(watch, folder) as agent:
+            agent.wait_for_counting(10)
+            time.sleep(5)
+            began, before, cpu = time.monotonic(), _in_kernel(), agent.cpu_seconds()
+            time.sleep(10)
+            seconds, after = time.monotonic() - began, _in_kernel()
+            percent = 100 * (agent.cpu_seconds() - cpu) / seconds
+    counted = Counted(
+        after.ngrams,
+        (after.executions - before.executions) / seconds,
+        (after.connections - before.connections) / seconds,
+    )
+    return counted, percent
+
+
+def _in_kernel() -> Counted:
+    """What the tables hold now."""
+    with LoadedProgram(pinned_versions()[0]) as program:
+        return Counted(
+            float(np.unique(program.slots["ngram"][program.slots["group_count"] > 0]).size),
+            float(program.ledgers["executions"].sum()),
+            float(program.ledgers["connections"].sum()),
+        )
+
+
+def _seconds_to_learn(rows: int, recording: Path) -> float:
+    """CPU time of learning from a recording of so many rows, of the whole process."""
+    write_enlarged(SOURCE, rows, recording)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-m", "baseline", "learn", "--from", recording, "--out", f"{recording}-m"],
+        check=True,
+        capture_output=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """The result in lines of 80 columns."""
+    lines = ["Exponents: cost is in proportion to size to the power of this"]
+    for name, its in result.items():
+        sizes, costs = its["sizes"], its["costs"]
+        span = f"{sizes[0]:,.0f} to {sizes[-1]:,.0f}"
+        price = f"{costs[0]:.2f} to {costs[-1]:.2f} {its['unit']}"
+        lines.append(f"{name:20} {its['exponent']:5.2f}   {span:22} {price}")
+    steepest = max(its["exponent"] for its in result.values())
+    verdict = "none above" if steepest <= 1 else "NOT all below"
+    return [*lines, f"Steepest: {steepest:.2f}, {verdict} 1 (linear)"]
+
+
+if __name__ == "__main__":
+    run_alone("scaling", measure, report)

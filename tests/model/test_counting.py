@@ -1,0 +1,28 @@
+"""Ways of counting that are fast, beside those that are obvious."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import small_windows
+
+from baseline.model.calls import CallModel, _count, symbols_of
+from baseline.model.ngrams import _distinct
+from baseline.window import Window
+
+
+@given(st.lists(st.integers(0, 99)), st.sampled_from([100, 10**6]))
+def test_distinct_numbers_are_a_sorted_set(numbers: list[int], below: int) -> None:
+    assert _distinct(np.array(numbers, np.int64), below).tolist() == sorted(set(numbers))
+
+
+@given(small_windows, small_windows)
+def test_calls_of_one_window_are_counted_as_those_of_many(known: Window, other: Window) -> None:
+    symbols = np.unique(symbols_of(known.ngrams.ngrams))
+    nothing = np.zeros(len(symbols))
+    seen = np.zeros((len(symbols), 2), np.int64)
+    model = CallModel(symbols, np.ones(len(symbols), np.int64), seen, nothing, None, 1, 0, "x86_64")
+    for window in (known, other):
+        if len(symbols):
+            counted, expected = model._count_in(window), _count([window], symbols)
+            assert counted.dtype == expected.dtype
+            assert np.array_equal(counted, expected)
