@@ -7,13 +7,16 @@ and next to never a new call: on a scale of their own, calls need not wait until
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
 from baseline.model.score import Call, Signal
+from baseline.model.signal_model import Surprise
 from baseline.syscalls import KIND_FOLDED, KIND_SHIFT, SYMBOL_BITS, calls_of, symbol_name
 from baseline.window import Window
 
@@ -38,6 +41,20 @@ class CallModel(HierarchyModel[Call]):
         counts = np.zeros(len(symbols), np.int64)
         np.add.at(counts, where, window.ngrams.counts)
         return dict(zip(map(Call, symbols.tolist()), counts.tolist(), strict=True))
+
+    def surprises(self, window: Window) -> list[Surprise]:
+        """The calls of a window that carry bits."""
+        # Next to all windows have none, which one look at a table tells.
+        if self._is_known[calls_of(window.ngrams.ngrams)].all():
+            return []
+        return super().surprises(window)
+
+    @cached_property
+    def _is_known(self) -> npt.NDArray[np.bool_]:
+        """By symbol."""
+        known = np.zeros(1 << 16, np.bool_)
+        known[[call.symbol for call in self.occurrences]] = True
+        return known
 
     @classmethod
     def decode(cls, item: Any) -> Call:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import small_windows
 
-from baseline.model.calls import CallModel, _count, symbols_of
 from baseline.model.ngrams import _distinct
+from baseline.model.volumes import VolumeModel, _count
+from baseline.syscalls import symbols_of
 from baseline.window import Window
 
 
@@ -20,7 +21,9 @@ def test_calls_of_one_window_are_counted_as_those_of_many(known: Window, other: 
     symbols = np.unique(symbols_of(known.ngrams.ngrams))
     nothing = np.zeros(len(symbols))
     seen = np.zeros((len(symbols), 2), np.int64)
-    model = CallModel(symbols, np.ones(len(symbols), np.int64), seen, nothing, None, 1, 0, "x86_64")
+    model = VolumeModel(
+        symbols, np.ones(len(symbols), np.int64), seen, nothing, None, 1, 0, "x86_64"
+    )
     for window in (known, other):
         if len(symbols):
             counted, expected = model._count_in(window), _count([window], symbols)
