@@ -176,10 +176,10 @@ def test_new_system_calls_alone_are_told_before_their_window_ends(
     service.stdin.write("calls\n")
     service.stdin.flush()
     assert watch.stdout
-    lines = iter(watch.stdout.readline, "")
-    line = next(line for line in lines if "syscall_3" in line)
-    alert = json.loads(line)
-    assert (alert["test"], alert["signal"]) == ("first sight", "ngrams")
+    alerts = map(json.loads, iter(watch.stdout.readline, ""))
+    # A window may be taken early, for the sake of groups that have ended.
+    alert = next(a for a in alerts if a["test"] == "first sight" and "syscall_3" in a["headline"])
+    assert alert["signal"] == "calls"
     assert alert["process"]["pid"] == service.pid
     assert alert["unseen"]["executions"] == 0
     end(watch, signal.SIGINT)
