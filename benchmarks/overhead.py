@@ -12,6 +12,7 @@ at every system call:
     untracked   baseline on what it does not count
     bpftrace    @[comm, args->id] = count()
     stream      an event for each call through a ring buffer, read by a program in C
+    storage     baseline where ids of threads go into the millions: in task storage
     perf_trace  perf trace -s
     strace      strace -f -c
 

@@ -346,22 +346,29 @@ class _Appearances:
     """Where each item of one histogram appeared."""
 
     def __init__(self) -> None:
-        self._of: dict[Item, list[int]] = {}  # first replica, first position in it, last position
+        self._first: dict[Item, tuple[int, int]] = {}  # first replica, first position in it
+        self._last: dict[Item, int] = {}  # last position, in whichever replica
+        self._own: dict[int, set[Item]] = {}  # by replica, the items that it was the first to show
+        self._several: set[Item] = set()  # items of more than one replica
 
     def add(self, items: Iterable[Item], replica: int, position: int) -> None:
         """Take the items of one window."""
-        for item in items:
-            known = self._of.get(item)
-            if known is None:
-                self._of[item] = [replica, position, position]
-            elif known[0] != replica:
-                known[2] = _SEVERAL
-            elif known[2] != _SEVERAL:
-                known[2] = position
+        # Sets and dictionaries go through what is shown; only what is new is gone through here.
+        shown = dict.fromkeys(items, position)
+        own = self._own.setdefault(replica, set())
+        for item in shown.keys() - self._first.keys():
+            self._first[item] = replica, position
+            own.add(item)
+        self._several |= shown.keys() - own
+        self._last.update(shown)
 
     def figures(self, cut: _Slices, windows: int, seconds: float) -> SignalCompleteness:
         """What follows from them."""
-        replicas, first, last = np.array(list(self._of.values()), np.int64).reshape(-1, 3).T
+        replicas, first = np.array(list(self._first.values()), np.int64).reshape(-1, 2).T
+        last = np.array(
+            [_SEVERAL if item in self._several else self._last[item] for item in self._first],
+            np.int64,
+        )
         slices = cut.slices(replicas, first)
         is_unique = (last != _SEVERAL) & (cut.slices(replicas, last) == slices)
         uniques = np.bincount(slices[is_unique], minlength=len(cut))
@@ -371,7 +378,7 @@ class _Appearances:
         introducing_by_slice = np.bincount(slices[is_unique][once], minlength=len(cut))
         _, bursts = np.unique(introducing[slices > 0], return_counts=True)
         return SignalCompleteness(
-            items=len(self._of),
+            items=len(self._first),
             windows=windows,
             seconds=seconds,
             slices=len(cut),

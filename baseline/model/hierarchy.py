@@ -125,9 +125,14 @@ def held_out_bits(
     bits = np.zeros(len(windows))
     for block in sorted(set(blocks)):
         others = Hierarchy.of_blocks(incidence, without=block)
+        known: dict[Hashable, float] = {}  # windows show the same over and over
         for index in np.flatnonzero(np.asarray(blocks) == block).tolist():
+            items = windows[index]
+            for item in items:
+                if item not in known:
+                    known[item] = others.bits(levels(item))
             # fsum, because histograms are equal whatever their order.
-            bits[index] = math.fsum(others.bits(levels(item)) for item in windows[index])
+            bits[index] = math.fsum(map(known.__getitem__, items))
     return bits
 
 
@@ -224,13 +229,16 @@ class HierarchyModel(ABC, Generic[Kind]):
         """Learn; see :class:`SignalModel`."""
         histograms = [cls.histogram(window) for window in windows]
         incidence = count_incidence(histograms, blocks, cls.levels)
-        occurrences: dict[Kind, Occurrences] = {}
+        seen: dict[Kind, list[int]] = {}
         for window, histogram in zip(windows, histograms, strict=True):
+            end = max(window.start, window.end)  # the clock may be set back
             for item, count in histogram.items():
-                end = max(window.start, window.end)  # the clock may be set back
-                seen = Occurrences(1, count, window.start, end)
-                known = occurrences.get(item)
-                occurrences[item] = known.plus(seen) if known else seen
+                known = seen.setdefault(item, [0, 0, window.start, end])
+                known[0] += 1
+                known[1] += count
+                known[2] = min(known[2], window.start)
+                known[3] = max(known[3], end)
+        occurrences = {item: Occurrences(*known) for item, known in seen.items()}
         held_out = held_out_bits(histograms, blocks, cls.levels, incidence)
         return cls(Hierarchy.of_blocks(incidence), occurrences, architecture), held_out
 

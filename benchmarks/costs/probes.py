@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple, Self
 from baseline.demo.cgroup import OwnCgroup
 from baseline.errors import KernelError
 from baseline.kernel.collector import loader_python, pinned_versions
-from baseline.kernel.program import BPFFS
+from baseline.kernel.program import BPFFS, Settings
 from baseline.kernel.source import KernelSource
 from baseline.resources import resource_directory
 from baseline.window import Window
@@ -132,6 +132,7 @@ class Tracked(Probe):
 
     name = "baseline"
     counts = True
+    settings: ClassVar[Settings] = Settings()
 
     def _attach(self, stack: ExitStack) -> None:
         self._count(f"{PARENT}/*", stack)
@@ -139,7 +140,7 @@ class Tracked(Probe):
     def _count(self, glob: str, stack: ExitStack) -> None:
         selector = CgroupSelector.parse(glob, cgroup2_mount())
         source = stack.enter_context(
-            KernelSource([selector], say=lambda _: None, first_sights=False)
+            KernelSource([selector], say=lambda _: None, settings=self.settings, first_sights=False)
         )
         ended = threading.Event()
         reader = threading.Thread(target=self._read, args=(source, ended.is_set))
@@ -154,6 +155,13 @@ class Tracked(Probe):
                 counted += window.ngrams.total
                 lost += window.ledger.ngrams.lost
         self.seen = Seen(counted, lost)
+
+
+class TrackedInStorage(Tracked):
+    """The same as where thread ids go into the millions: their state is in task storage."""
+
+    name = "storage"
+    settings = Settings(max_array_threads=0)
 
 
 class Untracked(Tracked):
@@ -303,7 +311,7 @@ class Strace(PerfTrace):
 EVERYWHERE: tuple[type[Probe], ...] = (Nothing, Empty, Tracked, Bpftrace, Stream)
 """Those that can be used on services that run already."""
 
-ALL: tuple[type[Probe], ...] = (*EVERYWHERE, Untracked, PerfTrace, Strace)
+ALL: tuple[type[Probe], ...] = (*EVERYWHERE, Untracked, TrackedInStorage, PerfTrace, Strace)
 
 
 @contextmanager
