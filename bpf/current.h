@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which task runs here, without a call: a helper's return costs some CPUs 20 ns (safe-ret,
- * Documentation/admin-guide/hw-vuln/srso.rst), which is more than counting does.
+ * Which task runs here, without calling a helper for it: on some CPUs that call costs more than
+ * counting does (`helper` in docs/overhead.md).
  *
  * The task is read from this CPU's run queue.  Where that lies is found once on each CPU, through
  * a task whose run queue names this CPU and this task; until then the helper is asked.

@@ -2,7 +2,7 @@
 /*
  * Which group a task belongs to, at a cost that an untracked task hardly notices: the answer is
  * kept with the thread, and looked up again only when the set of tracked cgroups changed or any
- * task moved to another cgroup.  To walk to the cgroup at each call would cost 8 ns.
+ * task moved to another cgroup.
  */
 
 struct thread {
@@ -58,7 +58,7 @@ INLINE struct thread *thread_of(struct task_struct *task)
 	return thread_with_id(task->pid);
 }
 #else
-/* Where ids go up to millions: with the task itself, some 10 ns dearer a call. */
+/* Where ids go up to millions: with the task itself, which is dearer: docs/overhead.md. */
 BPF_TASK_STORAGE(threads, struct thread);
 
 INLINE struct thread *thread_of(struct task_struct *task)

@@ -1,10 +1,8 @@
 """From observations to alerts: what is anomalous, and has not been told already."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
-
-import numpy as np
 
 from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
 from baseline.alerts.allowance import Allowance
@@ -20,11 +18,11 @@ from baseline.model.score import (
     Score,
     Signal,
     Volume,
+    items_of,
     signal_of,
 )
 from baseline.model.workload_model import WorkloadModel, counted
 from baseline.sighting import Observation, Process, Sighting
-from baseline.syscalls import calls_of
 from baseline.window import Window, is_folded
 
 _Key = TypeVar("_Key")
@@ -296,7 +294,10 @@ class Detector:
         """What a window shows that an alert told of not long ago."""
         if not watched.reported:
             return set()
-        items = [*_items(window), *(item for item in watched.reported if isinstance(item, Volume))]
+        items = [
+            *items_of(window),
+            *(item for item in watched.reported if isinstance(item, Volume)),
+        ]
         repeated = {item for item in items if self._recently(watched, item, window.end)}
         if any(isinstance(item, Volume) for item in repeated):
             for surprise in watched.model.signals[Signal.VOLUMES].surprises(window):
@@ -370,13 +371,6 @@ def _is_near(told: int | None, time: int, limit: int) -> bool:
 def _tells(score: Score) -> bool:
     """Whether there is something to tell: a model of next to nothing may alert from 0 bits on."""
     return score.is_anomaly and bool(score.evidence)
-
-
-def _items(window: Window) -> Iterator[Item]:
-    yield from window.executions
-    yield from window.connections
-    yield from window.ngrams.ngrams.tolist()
-    yield from map(Call, np.unique(calls_of(window.ngrams.ngrams)).tolist())
 
 
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:

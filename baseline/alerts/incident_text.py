@@ -12,6 +12,7 @@ from baseline.printable import printable
 from baseline.window import Connection, Execution
 
 _NAMED = 2
+_LEFT = "first sights left to their window"
 
 _LENGTHS = ((3600, "h"), (60, "min"), (1, "s"))
 
@@ -24,6 +25,8 @@ def update_of(report: Report, alert: Alert) -> RenderableType:
     )
     score = alert.score
     facts = [f"{score.bits:.1f} bits, threshold {score.threshold:.1f}"]
+    if score.bits < score.threshold and score.wholly_new:
+        facts.append("new in every way")
     if process := alert.process:
         facts.append(printable(f"{process.comm}, pid {process.pid}"))
     facts.append(_so_far(report))
@@ -34,12 +37,16 @@ def update_of(report: Report, alert: Alert) -> RenderableType:
 
 
 def _also_new(alert: Alert) -> Iterator[str]:
-    """Peers and programs that learning never saw, other than what the headline names."""
+    """Peers, clients and programs that learning never saw, but for what the headline names."""
     leading = alert.leading.item
     items = [item for item in alert.unseen if item != leading]
-    peers = sorted(str(item) for item in items if isinstance(item, Connection))
+    connections = [item for item in items if isinstance(item, Connection)]
+    peers, clients = (
+        sorted(str(item) for item in connections if item.direction == direction)
+        for direction in ("out", "in")
+    )
     programs = sorted({str(item.image) for item in items if isinstance(item, Execution)})
-    for what, names in (("peer", peers), ("program", programs)):
+    for what, names in (("peer", peers), ("client", clients), ("program", programs)):
         if names:
             more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
             yield f"new {what}: {', '.join(names[:_NAMED])}{more}"
@@ -74,14 +81,14 @@ def _so_far(report: Report) -> str:
 
 def _held_back(report: Report) -> Iterator[str]:
     counts = report.counts
-    for number, what in (
-        (counts.held_back, "not told"),
-        (counts.folded_windows, "windows folded"),
-        (counts.folded_items, "new items in them"),
-        (counts.folded_sightings, "first sights left to their window"),
+    for number, one, more in (
+        (counts.held_back, "not told", "not told"),
+        (counts.folded_windows, "window folded", "windows folded"),
+        (counts.folded_items, "new item in them", "new items in them"),
+        (counts.folded_sightings, "first sight left to its window", _LEFT),
     ):
         if number:
-            yield f"{number:,} {what}"
+            yield f"{number:,} {one if number == 1 else more}"
 
 
 def _length(nanoseconds: int) -> str:

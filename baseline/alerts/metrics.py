@@ -8,6 +8,8 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Collection, Mapping
+from functools import partial
+from operator import contains
 from typing import NamedTuple, Self
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -158,13 +160,10 @@ class WatchMetrics:
             deliveries: of its alerts, by what their destination is called here.
         """
         for workload in self._workloads:
-            self._open.labels(workload).set_function(
-                lambda name=workload: float(name in incidents.open)  # type: ignore[misc]
-            )
+            self._open.labels(workload).set_function(partial(contains, incidents.open, workload))
         for destination, delivery in deliveries.items():
-            self._undelivered.labels(destination).set_function(
-                lambda of=delivery: float(of.undelivered)  # type: ignore[misc]
-            )
+            undelivered = partial(getattr, delivery, "undelivered")
+            self._undelivered.labels(destination).set_function(undelivered)
 
     def observe(self, observation: Observation, alert: Alert | None, detector: Detector) -> None:
         """Count what a source yielded, and what the detector made of it."""

@@ -198,7 +198,9 @@ def _ids(process: Process) -> str:
 
 def _command(process: Process) -> str:
     """A command line on which words can be told apart."""
-    words = map(printable, process.arguments)
+    words = [printable(argument) for argument in process.arguments]
+    while words and not words[-1]:  # what remains where a process gave itself a shorter title
+        words.pop()
     line = " ".join(shlex.quote(w) if not w or set(w) & set(" '\"") else w for w in words)
     if len(line) > COMMAND_SHOWN:
         return f"{line[:COMMAND_SHOWN]} ..."

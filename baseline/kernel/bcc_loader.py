@@ -30,9 +30,9 @@ from baseline.kernel.program import (
     LINK_PREFIX,
     MAPS,
     MAX_GROUPS,
+    OWN_MAPS,
     RAW_TRACEPOINTS,
     SYSTEM_CALLS,
-    THREADS,
     UNFINISHED_PREFIX,
     Settings,
     possible_cpus,
@@ -102,13 +102,13 @@ def _count_calls(bpf: Any, types: KernelTypes) -> None:  # BCC has no types
     """Attach what counts system calls, the fastest that this kernel takes."""
     from bcc import BPF, lib
 
+    cast = types.function_id(RDONLY_CAST) if run_queue_type(types) else 0
     for name in COUNT_CALL:
         start = lib.bpf_function_start(bpf.module, name.encode())
         if not start:  # not made for this kernel
             continue
-        if run_queue_type(types):
+        if cast:
             size = lib.bpf_function_size(bpf.module, name.encode())
-            cast = types.function_id(RDONLY_CAST)
             call_kernel_function(start, size, RDONLY_CAST_MARK, cast)
         try:
             with _explained():
@@ -131,7 +131,10 @@ def _fill(bpf: Any, serial: int) -> None:  # BCC has no types
         generation=1, image_seed=int.from_bytes(os.urandom(8)), serial=serial
     )
     bpf["control"][ctypes.c_int(0)] = control
-    freeze_map(lib.bpf_table_fd(bpf.module, THREADS.encode()))  # bpf[...] knows no task storage
+    for name in OWN_MAPS:
+        descriptor = lib.bpf_table_fd(bpf.module, name.encode())  # bpf[...] knows no task storage
+        if descriptor >= 0:  # run queues are not for every kernel
+            freeze_map(descriptor)
 
 
 def load(settings: Settings, pin: Path, cgroup_mount: Path, *, alone: bool) -> None:

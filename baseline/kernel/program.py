@@ -41,8 +41,8 @@ MAPS = (
     "tracked",
 )
 
-THREADS = "threads"
-"""The map that the program alone writes: frozen, so that nobody can hide a thread by bpf(2)."""
+OWN_MAPS = ("pristine", "run_queues", "threads")
+"""Maps that the program alone writes: frozen, so that nobody can hide a thread by bpf(2)."""
 
 RAW_TRACEPOINTS = (
     "cgroup_attach_task",

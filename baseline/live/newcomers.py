@@ -1,15 +1,12 @@
 """What is new of late: items that learning never saw or, without a model, nobody before."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import TypeVar
 
-import numpy as np
-
-from baseline.model.score import Call, Item, Signal, signal_of
+from baseline.model.score import Item, Signal, items_of, signal_of
 from baseline.model.workload_model import WorkloadModel
-from baseline.syscalls import calls_of
 from baseline.window import Connection, Execution, Window
 
 _Value = TypeVar("_Value")
@@ -38,7 +35,7 @@ class Newcomers:
 
     def add(self, window: Window) -> None:
         """Take one more window."""
-        for item in _items(window):
+        for item in items_of(window):
             if not self._is_known(item):
                 self._new.pop(item, None)
                 self._new[item] = window.end
@@ -69,13 +66,6 @@ class Newcomers:
     def _recent(self, now: int) -> list[Item]:
         # Either way, as the clock may be set back.
         return [item for item, when in self._new.items() if abs(now - when) < MINUTE]
-
-
-def _items(window: Window) -> Iterator[Item]:
-    yield from window.ngrams.ngrams.tolist()
-    yield from map(Call, np.unique(calls_of(window.ngrams.ngrams)).tolist())
-    yield from window.executions
-    yield from window.connections
 
 
 def _forget_oldest(memory: dict[Item, _Value], most: int) -> None:

@@ -77,18 +77,18 @@ def require_alike(models: Sequence[WorkloadModel]) -> None:
 
 def _length(model: WorkloadModel) -> int | None:
     """Length of a window in nanoseconds, 0 for none; ``None`` where no call tells of it."""
-    calls = model.signals[Signal.VOLUMES]
-    return calls.length if isinstance(calls, VolumeModel) and calls.items else None
+    volumes = model.signals[Signal.VOLUMES]
+    return volumes.length if isinstance(volumes, VolumeModel) and volumes.items else None
 
 
 def merge_signal(models: Sequence[SignalModel]) -> SignalModel:
     """The models of one signal as one."""
-    calls = [model for model in models if isinstance(model, VolumeModel)]
-    busy = [model for model in calls if model.items]
+    volumes = [model for model in models if isinstance(model, VolumeModel)]
+    busy = [model for model in volumes if model.items]
     if not busy:
         return type(models[0]).merged(models)
     # A replica that made no call has no length of windows that could agree with that of the others.
-    idle = sum(model.windows for model in calls if not model.items)
+    idle = sum(model.windows for model in volumes if not model.items)
     return VolumeModel.merged(busy).with_idle(idle)
 
 

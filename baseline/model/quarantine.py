@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from baseline.model.score import Item, Signal, signal_of
+from baseline.model.score import PEERS, Item, Signal, signal_of
 from baseline.model.workload_model import SIGNAL_MODELS, blocks_of_time, in_order
 from baseline.syscalls import ngram_names
 from baseline.window import NgramCounts, Window
@@ -57,7 +57,7 @@ class Quarantined:
         ]
 
 
-_PROGRAMS_AND_PEERS = (Signal.EXECUTIONS, Signal.CONNECTIONS_IN, Signal.CONNECTIONS_OUT)
+_PROGRAMS_AND_PEERS = (Signal.EXECUTIONS, *PEERS)
 _ORDER = (*_PROGRAMS_AND_PEERS, Signal.NGRAMS)
 
 

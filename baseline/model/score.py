@@ -1,11 +1,14 @@
 """How surprising a window is, and what carries the surprise."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from baseline.window import Connection, Execution
+import numpy as np
+
+from baseline.syscalls import calls_of
+from baseline.window import Connection, Execution, Window
 
 
 class Signal(StrEnum):
@@ -134,3 +137,11 @@ def signal_of(item: Item) -> Signal:
     if isinstance(item, Execution):
         return Signal.EXECUTIONS
     return Signal.CALLS if isinstance(item, Call) else Signal.VOLUMES
+
+
+def items_of(window: Window) -> Iterator[Item]:
+    """All that a window shows of which something could be new."""
+    yield from window.ngrams.ngrams.tolist()
+    yield from map(Call, np.unique(calls_of(window.ngrams.ngrams)).tolist())
+    yield from window.executions
+    yield from window.connections

@@ -24,10 +24,9 @@ from baseline.kernel.collector import pinned_versions
 from baseline.kernel.loaded import LoadedProgram
 from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
-from costs.crowd import Agent, Cost, Crowd, compiled, cost_of
+from costs.crowd import Agent, Cost, Crowd, cost_of, service
 from costs.running import run_alone
-
-TARGET_AT, TARGET_CPU_PERCENT, TARGET_RSS_MIB, TARGET_START = 50, 0.3, 70, 2.0
+from costs.targets import AGENT_CPU_PERCENT, AGENT_MIB, AGENT_START_SECONDS, AGENT_WORKLOADS
 
 _DAY = 86400
 _HOUR = 3600
@@ -43,7 +42,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
     numbers = (1, 10) if short else (1, 10, 50, 100, 1000)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        program = compiled(folder)
+        program = service(folder)
         model = learned(program, folder, seconds=2 if short else 60)
         starts = [start_seconds(program, model, folder) for _ in range(1 if short else 5)]
         say(f"start to first count: {statistics.median(starts):.2f} s")
@@ -117,7 +116,7 @@ def watching(
         warm_up, seconds = (1.0, 2.0) if short else (5.0 + number / 100, 30.0)
         cost = cost_of(agent, warm_up=warm_up, seconds=seconds)
         agent.end()
-        if "nothing lost" not in agent.said() and number <= TARGET_AT:
+        if "nothing lost" not in agent.said() and number <= AGENT_WORKLOADS:
             sys.exit(f"The agent lost counts: {agent.said()[-500:]}")
     return cost
 
@@ -167,14 +166,14 @@ def report(result: dict[str, Any]) -> list[str]:
             f" {cost['rss_mib']:9.0f} {cost['pss_mib']:9.0f} {cost['anonymous_mib']:13.0f}"
         )
     lines += [
-        f"Start to first count: {result['start_s']:.2f} s (target {TARGET_START:g} s)",
+        f"Start to first count: {result['start_s']:.2f} s (target {AGENT_START_SECONDS:g} s)",
         f"Model load: {result['model_load_ms']:.1f} ms a model",
         f"Recorded: {result['recorded_bytes_a_day'] / 1e6:.1f} MB a workload a day",
     ]
-    if cost := result["workloads"].get(str(TARGET_AT)):
+    if cost := result["workloads"].get(str(AGENT_WORKLOADS)):
         lines.append(
-            f"At {TARGET_AT} workloads: {cost['cpu_percent']:.2f} % of a core (target "
-            f"{TARGET_CPU_PERCENT} %), {cost['rss_mib']:.0f} MiB (target {TARGET_RSS_MIB} MiB)"
+            f"At {AGENT_WORKLOADS} workloads: {cost['cpu_percent']:.2f} % of a core (target "
+            f"{AGENT_CPU_PERCENT} %), {cost['rss_mib']:.0f} MiB (target {AGENT_MIB:g} MiB)"
         )
     return lines
 

@@ -13,11 +13,12 @@ from typing import NamedTuple, Self
 
 from baseline.demo.cgroup import OwnCgroup
 from baseline.workloads.cgroups import cgroup2_mount
+from costs.compiling import compiled
+from costs.cpus import processor_seconds
 
 SECONDS_TO_START = 300
 PORT = 9  # the discard port: nobody listens, the attempt is what is counted
 
-_PROGRAM = Path(__file__).parents[1] / "programs" / "small_service.c"
 _MIB = 1 << 20
 
 
@@ -46,18 +47,16 @@ class Pace:
 STEADY = Pace()
 
 
-def compiled(folder: Path) -> Path:
+def service(folder: Path) -> Path:
     """The program that all workloads run, compiled into a folder."""
-    program = folder / "small_service"
-    subprocess.run(["cc", "-O2", "-static", "-o", program, _PROGRAM], check=True)
-    return program
+    return compiled("small_service", folder, "-static")
 
 
 class Crowd:
     """So many workloads at one pace, running while the context lasts.
 
     Args:
-        program: what :func:`compiled` gave.
+        program: what :func:`service` gave.
         number: of workloads.
         pace: of each.
 
@@ -76,17 +75,9 @@ class Crowd:
 
     def __enter__(self) -> Self:
         for name in self.names:
-            folder = cgroup2_mount() / name
-            folder.mkdir(parents=True)
-            # The shell joins and becomes the program, so that nothing else runs inside.
-            join = f'echo $$ > "{folder}/cgroup.procs"; exec "$@"'
-            self._processes.append(
-                subprocess.Popen(
-                    ["/bin/sh", "-c", join, "join", *self._arguments],
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            )
+            cgroup = OwnCgroup(name)
+            cgroup.folder.mkdir(parents=True)
+            self._processes.append(cgroup.start(self._arguments))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,8 +165,7 @@ class Agent:
 
     def cpu_seconds(self) -> float:
         """CPU time that it has had, of all its threads, in the kernel too."""
-        fields = (self._cgroup.folder / "cpu.stat").read_text().split()
-        return int(fields[fields.index("usage_usec") + 1]) / 1e6
+        return processor_seconds(self._cgroup)
 
     def memory(self) -> Memory:
         """What it holds now."""

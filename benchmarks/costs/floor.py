@@ -20,6 +20,13 @@ from costs.rounds import ROUNDS, by_figure, in_turn, itself, over, spreads
 from costs.syscalls import MILLISECONDS, SHORT_MILLISECONDS, Loops
 
 
+class Helper(Empty):
+    """A program that calls one helper, for the current task, and does nothing with it."""
+
+    name = "helper"
+    text = "RAW_TRACEPOINT_PROBE(sys_enter) { return bpf_get_current_task() == 1; }"
+
+
 class Exit(Empty):
     """An empty program on the way out of the call instead of in."""
 
@@ -73,10 +80,12 @@ class OtherTask(Probe):
         )
         stack.callback(perf.wait)
         stack.callback(perf.terminate)
-        has_event = lambda: any(  # noqa: E731
-            "perf_event" in str(path.readlink()) for path in Path(f"/proc/{perf.pid}/fd").iterdir()
+        opened = Path(f"/proc/{perf.pid}/fd")
+        wait_until(
+            lambda: any("perf_event" in str(path.readlink()) for path in opened.iterdir()),
+            "perf stat",
+            perf,
         )
-        wait_until(has_event, "perf stat", perf)
 
 
 class Seccomp(Probe):
@@ -122,8 +131,8 @@ class KprobeOfAll(Empty):
 
 
 TRIED: tuple[type[Probe], ...] = (
-    *(Nothing, Empty, Exit, ExitWithNumber, PerfTracepoint, OneCall, OtherTask, Seccomp, Dispatch),
-    *(Fentry, FentryOfAll, Kprobe, KprobeOfAll),
+    *(Nothing, Empty, Helper, Exit, ExitWithNumber, PerfTracepoint, OneCall, OtherTask),
+    *(Seccomp, Dispatch, Fentry, FentryOfAll, Kprobe, KprobeOfAll),
 )
 
 

@@ -69,12 +69,6 @@ class Load(ABC):
             BaselineError: it failed.
         """
 
-    def processor_seconds(self) -> float:
-        """What the service has used of the processors until now, in user space and kernel."""
-        statistics = (self.cgroup.folder / "cpu.stat").read_text()
-        (microseconds,) = re.findall(r"^usage_usec (\d+)$", statistics, re.M)
-        return int(microseconds) / 1e6
-
 
 class Wrk(Load):
     """A small file from nginx, over sixteen connections that stay."""

@@ -22,7 +22,7 @@ import numpy as np
 from baseline.kernel.collector import pinned_versions
 from baseline.kernel.loaded import LoadedProgram
 from costs.agent import learned, watching
-from costs.crowd import Agent, Crowd, Pace, compiled
+from costs.crowd import Agent, Crowd, Pace, service
 from costs.recording import write_enlarged
 from costs.running import run_alone
 
@@ -47,7 +47,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
     points: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        program = compiled(folder)
+        program = service(folder)
         model = learned(program, folder, seconds=2 if short else 20)
         points["workloads"] = [
             (number, watching(program, model, number, folder, short=short).cpu_percent)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from costs.cpus import processor_seconds
 from costs.loads import Load, loads
 from costs.probes import EVERYWHERE, Probe
 from costs.reporting import spread_table
@@ -35,9 +36,9 @@ def measure_under(kind: type[Probe], services: list[Load], seconds: float) -> Fi
     requests = 0
     with kind() as probe:
         for load in services:
-            before = load.processor_seconds()
+            before = processor_seconds(load.cgroup)
             result = load.run(seconds)
-            used = load.processor_seconds() - before
+            used = processor_seconds(load.cgroup) - before
             requests += result.requests
             figures[load.name] = result.rate
             figures[f"{load.name} {PROCESSOR}"] = 1e6 * used / result.requests

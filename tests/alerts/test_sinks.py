@@ -121,6 +121,11 @@ def test_text_of_a_command() -> None:
     assert "command" not in as_text(alert())
 
 
+def test_text_of_a_title_has_no_empty_words_behind_it() -> None:
+    shown = as_text(of_process("nginx: worker process", "", "", ""))
+    assert "  command   'nginx: worker process'  (from its own memory)\n" in shown
+
+
 def test_text_of_a_long_command_is_cut() -> None:
     shown = as_text(of_process("x" * 100, "\x1b[2J", "y" * 100))
     assert max(map(len, shown.splitlines())) <= 80
@@ -285,6 +290,21 @@ def test_text_of_an_update_and_of_an_end() -> None:
         "  items in them, 3 first sights left to their window",
         "",
     ]
+
+
+def test_an_update_says_why_it_is_one_and_counts_one_thing_as_one() -> None:
+    incident = Incident.opened_by(alert(), Folded(0, 0, 0), TIME)
+    score = replace(alert().score, bits=9.5, wholly_new=(Signal.CALLS,))
+    client = Connection("in", "tcp", "203.0.113.9", 80)
+    second = replace(alert(), score=score, unseen=frozenset({client}))
+    incident.take(second, TIME)
+    incident.folded = Folded(1, 1, 1)
+    shown = as_text(incident.report(Event.UPDATED, TIME, incident.told(TIME)))
+    assert "  new client: tcp in from 203.0.113.9 on port 80\n" in shown
+    assert " ".join(shown.split()).endswith(
+        "9.5 bits, threshold 21.7; new in every way; sh, pid 4123; 2 alerts of at most 29.6 bits, "
+        "1 window folded, 1 new item in them, 1 first sight left to its window"
+    )
 
 
 def test_an_update_is_printable_and_narrow() -> None:

@@ -20,6 +20,7 @@ from baseline.kernel.layout import CONTROL, GROUP_ENDED, GROUP_WIPED
 from baseline.kernel.program import (
     COUNTING_PIN,
     LINK_PREFIX,
+    OWN_MAPS,
     PIN_ROOT,
     Settings,
     fingerprint,
@@ -270,15 +271,19 @@ def test_processors_on_which_the_counting_is_stopped(watched: Watched) -> None:
     assert told(watched.watch) == [what]
 
 
-def test_a_thread_cannot_be_hidden(watched: Watched) -> None:
-    """Which group a thread belongs to is kept with it, in a map that has no pin."""
+@pytest.mark.parametrize("name", OWN_MAPS)
+def test_a_thread_cannot_be_hidden(watched: Watched, name: str) -> None:
+    """Which task runs where, and which group it belongs to, is in maps that have no pin."""
     process = watched.start_waiting("calls", "110:7", "say", "wait", "110:11")
     link = json.loads(succeed(bpftool("-j", "link", "show", "pinned", PIN / "link_sys_enter")))
     program = json.loads(succeed(bpftool("-j", "prog", "show", "id", link["prog_id"])))
     shown = (bpftool("-j", "map", "show", "id", its) for its in program["map_ids"])
-    (threads,) = [its for its in map(json.loads, map(succeed, shown)) if its["name"] == "threads"]
-    hidden = ["key", *little(process.pid, 4), "value", *little(0, threads["bytes_value"])]
-    done = bpftool("map", "update", "id", threads["id"], *hidden)
+    found = [its for its in map(json.loads, map(succeed, shown)) if its["name"] == name]
+    if name == "pristine":  # not of this program, but of those that see cgroups come and go
+        found = [its for its in json.loads(succeed(bpftool("-j", "map"))) if its["name"] == name]
+    (own,) = found
+    key, value = little(0, own["bytes_key"]), little(0, own["bytes_value"])
+    done = bpftool("map", "update", "id", own["id"], "key", *key, "value", *value)
     assert "Operation not permitted" in done.stdout + done.stderr
     release(process)
     assert ending_in(ngrams(watched.window()), "getppid") == 7 + 11
