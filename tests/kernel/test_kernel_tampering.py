@@ -22,6 +22,7 @@ from baseline.kernel.program import (
     LINK_PREFIX,
     OWN_MAPS,
     PIN_ROOT,
+    SYSTEM_CALLS,
     Settings,
     fingerprint,
     possible_cpus,
@@ -275,13 +276,12 @@ def test_processors_on_which_the_counting_is_stopped(watched: Watched) -> None:
 def test_a_thread_cannot_be_hidden(watched: Watched, name: str) -> None:
     """Which task runs where, and which group it belongs to, is in maps that have no pin."""
     process = watched.start_waiting("calls", "110:7", "say", "wait", "110:11")
-    link = json.loads(succeed(bpftool("-j", "link", "show", "pinned", PIN / "link_sys_enter")))
+    hook = "cgroup_mkdir" if name == "pristine" else SYSTEM_CALLS
+    pin = PIN / f"{LINK_PREFIX}{hook}"
+    link = json.loads(succeed(bpftool("-j", "link", "show", "pinned", pin)))
     program = json.loads(succeed(bpftool("-j", "prog", "show", "id", link["prog_id"])))
     shown = (bpftool("-j", "map", "show", "id", its) for its in program["map_ids"])
-    found = [its for its in map(json.loads, map(succeed, shown)) if its["name"] == name]
-    if name == "pristine":  # not of this program, but of those that see cgroups come and go
-        found = [its for its in json.loads(succeed(bpftool("-j", "map"))) if its["name"] == name]
-    (own,) = found
+    (own,) = [its for its in map(json.loads, map(succeed, shown)) if its["name"] == name]
     key, value = little(0, own["bytes_key"]), little(0, own["bytes_value"])
     done = bpftool("map", "update", "id", own["id"], "key", *key, "value", *value)
     assert "Operation not permitted" in done.stdout + done.stderr
