@@ -12,7 +12,7 @@ at every system call:
     untracked   baseline on what it does not count
     bpftrace    @[comm, args->id] = count()
     stream      an event for each call through a ring buffer, read by a program in C
-    storage     baseline where ids of threads go into the millions: in task storage
+    displaced   baseline on threads that find their place in its table taken by another
     perf_trace  perf trace -s
     strace      strace -f -c
 

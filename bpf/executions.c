@@ -134,11 +134,7 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	READ(pid, child->pid);
 	READ(tgid, child->tgid);
 	READ(parent_tgid, parent->tgid);
-#if THREADS_IN_ARRAY
-	struct thread *thread = thread_with_id(pid);	/* what an earlier thread of this id left */
-	if (thread)
-		__builtin_memset(thread, 0, sizeof(*thread));
-#endif
+	free_place(pid);	/* where a thread that executed gave up this id for its process's */
 	if (pid != tgid)
 		return 0;
 	struct process *inherited = processes.lookup(&parent_tgid);
@@ -238,7 +234,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	if (!thread)
 		return 0;
 	/* A thread that executes takes the id of its process: what is kept may be another thread's. */
-	__builtin_memset(thread, 0, sizeof(*thread));
+	forget_history(thread);
 	u32 group = group_of(task, thread);
 	struct process *updated = process_buffer.lookup(&zero);
 	struct ledger *ledger = ledger_of(group);
@@ -268,12 +264,16 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	return 0;
 }
 
-/* A lineage ends with the last thread of its process, not with the first, which may go early. */
+/*
+ * No thread makes a call after this.  A lineage ends with the last thread of its process, not with the
+ * first, which may go early.
+ */
 RAW_TRACEPOINT_PROBE(sched_process_exit)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	u32 tgid = task->tgid;
 
+	free_place(task->pid);
 	if (task->signal->live)
 		return 0;
 	struct process *process = processes.lookup(&tgid);

@@ -147,7 +147,7 @@ struct control {
 	u64 generation;		/* from 1; user space adds 1 after each change of what is tracked */
 	u64 moves;		/* of tasks from one cgroup to another */
 	u64 image_seed;		/* random, so that nobody can prepare two images with one hash */
-	u64 unattributed;	/* calls whose thread has no place in the thread table */
+	u64 unattributed;	/* calls of threads for whose state there is no memory */
 	u64 groups_exhausted;	/* cgroups that appeared when no group number was left */
 	u64 epoch;		/* user space adds 1 when something has to wait for all readers */
 	u64 serial;		/* names this loading of the program, never 0 */

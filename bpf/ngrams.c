@@ -124,7 +124,7 @@ INLINE int count_call(struct bpf_raw_tracepoint_args *ctx, struct task_struct *t
 }
 
 /* The loader attaches the first one of these that the kernel takes. */
-#if RUN_QUEUE_TYPE && THREADS_IN_ARRAY
+#if RUN_QUEUE_TYPE
 int count_call_at_run_queue(struct bpf_raw_tracepoint_args *ctx)
 {
 	return count_call(ctx, current_task());

@@ -10,8 +10,13 @@ struct thread {
 	u64 cgroup;
 	u32 generation;	/* of the set of tracked cgroups; 0 when nothing is known yet */
 	u32 moves;
-	u32 group;
-	u32 unused;
+	union {
+		struct {
+			u32 group;
+			u32 owner;	/* id of the thread; 0 in a free place, where all else is 0, too */
+		};
+		u64 claim;
+	};
 };
 
 /* Cgroup id -> group. */
@@ -37,35 +42,69 @@ BPF_PERCPU_ARRAY(path_buffer, struct cgroup_path, 1);
 BPF_TABLE_PINNED("array", u32, u64, counting, CPUS, COUNTING_PIN);
 BPF_F_TABLE("array", u32, struct ledger, ledgers, MAX_GROUPS, BPF_F_MMAPABLE);
 
-#if THREADS_IN_ARRAY
 /*
- * By thread id: the cheapest, at 32 bytes for each possible id.  Workers that were started one after
- * the other run side by side on other CPUs, so ids that follow each other are not kept side by side:
- * what shares a cache line is THREAD_COLUMNS apart.
+ * The state of threads: places of 32 bytes, found by the low bits of the thread id.  Workers that
+ * were started one after the other run side by side on other CPUs, so ids that follow each other are
+ * not kept side by side: what shares a cache line is THREAD_COLUMNS apart.
+ *
+ * A thread takes its place with its first call and leaves it at its end.  Ids that go beyond the
+ * number of places (systemd has them go to 4,194,304) may find theirs taken: the state of such a
+ * thread is with its task, for as long as it lives, which is dearer (docs/overhead.md) and as exact.
  */
-#define THREAD_COLUMNS 64
-#define THREAD_ROWS (PID_MAX / THREAD_COLUMNS + 1)
-BPF_ARRAY(threads, struct thread, THREAD_COLUMNS * THREAD_ROWS);
+#define THREAD_COLUMNS (THREAD_PLACES < 64 ? THREAD_PLACES : 64)
+BPF_ARRAY(threads, struct thread, THREAD_PLACES);
+BPF_TASK_STORAGE(displaced, struct thread);
 
-INLINE struct thread *thread_with_id(u32 pid)
+INLINE struct thread *place_of(u32 pid)
 {
-	u32 place = pid % THREAD_COLUMNS * THREAD_ROWS + pid / THREAD_COLUMNS;
+	u32 low = pid % THREAD_PLACES;
+	u32 place = low % THREAD_COLUMNS * (THREAD_PLACES / THREAD_COLUMNS) + low / THREAD_COLUMNS;
 	return threads.lookup(&place);
 }
 
-INLINE struct thread *thread_of(struct task_struct *task)
+/* The current thread's state where its place is not its own, or not yet. */
+INLINE struct thread *displaced_thread(struct thread *place, u32 pid)
 {
-	return thread_with_id(task->pid);
-}
-#else
-/* Where ids go up to millions: with the task itself, which is dearer: docs/overhead.md. */
-BPF_TASK_STORAGE(threads, struct thread);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct thread *thread = displaced.task_storage_get(task, 0, 0);
 
+	if (thread)
+		return thread;
+	/* Two that want one place may begin at once on two CPUs. */
+	if (place && !__sync_val_compare_and_swap(&place->claim, 0, (u64)pid << 32))
+		return place;
+	return displaced.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* The state of the current thread, which is never the idle one, 0. */
 INLINE struct thread *thread_of(struct task_struct *task)
 {
-	return threads.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	u32 pid = task->pid;
+	struct thread *place = place_of(pid);
+
+	return place && place->owner == pid ? place : displaced_thread(place, pid);
 }
-#endif
+
+INLINE void forget_history(struct thread *thread)
+{
+	thread->ngram = 0;
+	thread->cgroup = 0;
+	thread->generation = 0;
+	thread->moves = 0;
+	thread->group = 0;
+}
+
+/* A thread of this id has ended, or one is about to begin. */
+INLINE void free_place(u32 pid)
+{
+	struct thread *place = place_of(pid);
+
+	if (!place || place->owner != pid)
+		return;
+	forget_history(place);
+	BARRIER();	/* whoever finds it free finds it empty */
+	place->owner = 0;
+}
 
 INLINE struct control *the_control(void)
 {

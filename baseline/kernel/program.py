@@ -41,7 +41,7 @@ MAPS = (
     "tracked",
 )
 
-OWN_MAPS = ("pristine", "run_queues", "threads")
+OWN_MAPS = ("displaced", "pristine", "run_queues", "threads")
 """Maps that the program alone writes: frozen, so that nobody can hide a thread by bpf(2)."""
 
 RAW_TRACEPOINTS = (
@@ -96,8 +96,8 @@ class Settings:
         event_pages: pages of the ring buffer for first-sight events; a power of two.
         max_cgroup_depth: levels of cgroups that are searched for a tracked ancestor.
         max_mounts: mount points that a path may cross.
-        max_array_threads: highest pid_max for which threads live in an array by id, the fastest
-            way, at 32 bytes each; above it in task storage.
+        thread_places: threads whose state is kept where it is found fastest, at 32 bytes each; a
+            power of two.
         shares: a workload may have one in so many entries of each table, so that one that makes up
             ever new things uses up its own share and not its neighbours'.
     """
@@ -113,7 +113,7 @@ class Settings:
     event_pages: int = 256
     max_cgroup_depth: int = 12
     max_mounts: int = 8
-    max_array_threads: int = 262144
+    thread_places: int = 262144
     shares: int = 8
 
     def defines(self) -> dict[str, int | str]:
@@ -122,8 +122,8 @@ class Settings:
         return {
             **{name.upper(): value for name, value in asdict(self).items()},
             "CPUS": possible_cpus(),
-            "PID_MAX": pid_max + 1,
-            "THREADS_IN_ARRAY": int(pid_max <= self.max_array_threads),
+            # More than there are ids would stay empty.
+            "THREAD_PLACES": min(self.thread_places, 1 << (pid_max - 1).bit_length()),
             "SLOT_QUOTA": (1 << self.slot_bits) // self.shares,
             "NGRAM_OVERFLOW_QUOTA": self.ngram_overflow // self.shares,
             "EXECUTION_QUOTA": self.max_executions // self.shares,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from baseline.kernel.loaded import Array
 from baseline.kernel.tracker import Tracked
 
-_OF_ALL = "{:,} system calls belong to no workload: their threads found no place"
+_OF_ALL = "{:,} system calls belong to no workload: no memory for their threads"
 _OF_GROUPS = {
     "lineages_lost": "{:,} processes lost their ancestors: its share of lineages is full",
     "images_lost": "{:,} programs have no name: the table of images is full",

@@ -157,11 +157,11 @@ class Tracked(Probe):
         self.seen = Seen(counted, lost)
 
 
-class TrackedInStorage(Tracked):
-    """The same as where thread ids go into the millions: their state is in task storage."""
+class Displaced(Tracked):
+    """The same for threads that find another one at their place in the table."""
 
-    name = "storage"
-    settings = Settings(max_array_threads=0)
+    name = "displaced"
+    settings = Settings(thread_places=1)
 
 
 class Untracked(Tracked):
@@ -311,7 +311,7 @@ class Strace(PerfTrace):
 EVERYWHERE: tuple[type[Probe], ...] = (Nothing, Empty, Tracked, Bpftrace, Stream)
 """Those that can be used on services that run already."""
 
-ALL: tuple[type[Probe], ...] = (*EVERYWHERE, Untracked, TrackedInStorage, PerfTrace, Strace)
+ALL: tuple[type[Probe], ...] = (*EVERYWHERE, Untracked, Displaced, PerfTrace, Strace)
 
 
 @contextmanager

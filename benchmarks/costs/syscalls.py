@@ -140,25 +140,25 @@ def report(result: dict[str, Any]) -> list[str]:
     for title, key in (("one CPU", "ns_per_syscall"), ("all CPUs", "ns_per_syscall_all_cpus")):
         lines += ["", *_times(title, result[key])]
     lines += ["", *spread_table("over the empty probe", details["over_empty"])]
-    if elsewhere := _elsewhere(details["over_empty"]):
-        lines += ["", f"baseline where thread ids go beyond 262,144: {elsewhere} ns over empty"]
+    if displaced := _displaced(details["over_empty"]):
+        lines += ["", f"baseline on displaced threads: {displaced} ns over empty"]
     lost, made = details["calls_lost"].get("stream"), details["calls_seen"].get("stream")
     if made:
         lines.append(f"The stream lost {lost / made:.1%} of its events for want of room.")
     return lines
 
 
-def _elsewhere(over_empty: dict[str, dict[str, dict[str, float]]]) -> str:
-    """What we add where the state of threads is in task storage, by load."""
+def _displaced(over_empty: dict[str, dict[str, dict[str, float]]]) -> str:
+    """What we add for threads whose place is taken, by load."""
     return ", ".join(
-        f"{load} {over_empty[load]['storage']['median']:+.0f}"
+        f"{load} {over_empty[load]['displaced']['median']:+.0f}"
         for load in LOADS
-        if "storage" in over_empty[load]
+        if "displaced" in over_empty[load]
     )
 
 
 def _times(title: str, times: dict[str, dict[str, float]]) -> list[str]:
-    kinds = [kind for kind in next(iter(times.values())) if kind != "storage"]
+    kinds = [kind for kind in next(iter(times.values())) if kind != "displaced"]
     head = f"{title:10}" + "".join(f"{kind:>{max(8, len(kind) + 1)}}" for kind in kinds)
     rows = [
         f"{load:10}"

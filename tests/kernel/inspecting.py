@@ -1,6 +1,9 @@
 """The kernel's own tool for programs and maps, a witness and an attacker apart from our code."""
 
+import json
 import subprocess
+from pathlib import Path
+from typing import Any
 
 from requirements import require_tools
 
@@ -16,3 +19,12 @@ def succeed(done: subprocess.CompletedProcess[str]) -> str:
     """What it printed; it must have ended well."""
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def map_of(link: Path, name: str) -> dict[str, Any]:
+    """A map of the program of a pinned link, as bpftool shows it; it needs no pin of its own."""
+    program = json.loads(succeed(bpftool("-j", "link", "show", "pinned", link)))["prog_id"]
+    used = json.loads(succeed(bpftool("-j", "prog", "show", "id", program)))["map_ids"]
+    shown = (json.loads(succeed(bpftool("-j", "map", "show", "id", its))) for its in used)
+    found: dict[str, Any] = next(its for its in shown if its["name"] == name)
+    return found

@@ -1,13 +1,16 @@
 """System calls: every n-gram of known programs, counted exactly."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from expected import ending_in, histories, known_run, ngrams
+from expected import Names, ending_in, histories, known_run, ngrams
+from inspecting import bpftool, map_of, succeed
 from requirements import missing
 from watching import Watched
 
-from baseline.kernel.program import Settings
+from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, SYSTEM_CALLS, Settings, fingerprint
 from baseline.window import Tally
 
 pytestmark = pytest.mark.kernel
@@ -15,14 +18,20 @@ pytestmark = pytest.mark.kernel
 GETPID, GETUID, GETPPID = 39, 102, 110
 COMPAT_GETPPID = 64
 
+PLACES = 64
+"""For the state of threads, where there are to be few."""
+
+FEW = 10
+"""Ids that were chosen have to be granted at least so often; others begin processes, too."""
+
 
 @pytest.fixture(
     scope="module",
-    params=[Settings(), Settings(max_array_threads=0)],
-    ids=["threads in an array", "threads in task storage"],
+    params=[Settings(), Settings(thread_places=PLACES), Settings(thread_places=1)],
+    ids=["a place for each thread", "few places", "one place"],
 )
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """Both ways of keeping a thread's history."""
+    """Where the state of threads is: in places of their own, in either, with their tasks."""
     return request.param
 
 
@@ -99,14 +108,61 @@ def test_io_uring_requests_are_counted_as_such(watched: Watched, request_: str) 
 
 
 def test_a_process_id_that_is_used_again_brings_no_history(watched: Watched) -> None:
+    children, calls = 101, 3
+    require_ids_to_choose()
+    reused = int(watched.output("reuse_pid", children, calls))
+    assert reused > FEW, "too few ids were used again for this test to say anything"
+    require_children(ngrams(watched.window()), children, calls)
+
+
+def test_the_id_that_a_thread_gave_up_by_an_exec_brings_no_history(watched: Watched) -> None:
+    children, calls = 101, 3
+    require_ids_to_choose()
+    reused = int(watched.output("reuse_thread_id", children, calls))
+    assert reused > FEW, "too few ids were used again for this test to say anything"
+    require_children(ngrams(watched.window()), children, calls)
+
+
+def require_ids_to_choose() -> None:
     if not Path("/proc/sys/kernel/ns_last_pid").exists():
         missing("This kernel does not let process ids be chosen (CONFIG_CHECKPOINT_RESTORE)")
-    reused = int(watched.output("reuse_pid", 101, 3))
-    assert reused > 50, "too few ids were used again for this test to say anything"
+
+
+def require_children(counts: Counter[Names], children: int, calls: int) -> None:
+    """Each made so many calls from an empty history on."""
+    own = histories(*[["getppid"] * calls + ["exit_group"]] * children)
+    assert {names: counts[names] for names in own} == own
+    assert ending_in(counts, "getppid") == children * calls
+
+
+def test_threads_that_want_one_place_keep_their_histories_apart(watched: Watched) -> None:
+    rounds, calls = 101, 1009
+    require_ids_to_choose()
+    together = int(watched.output("share_place", PLACES, rounds, calls))
+    assert together > FEW, "too few ids were alike for this test to say anything"
     counts = ngrams(watched.window())
-    children = histories(*[["getppid"] * 3 + ["exit_group"]] * 101)
+    own = [["read"] + ["getppid"] * (calls + n) + ["exit_group"] for n in range(4)]
+    children = histories(*own * rounds)
     assert {names: counts[names] for names in children} == children
-    assert ending_in(counts, "getppid") == 101 * 3
+    assert ending_in(counts, "getppid") == sum(calls + n for n in range(4)) * rounds
+
+
+def ended_owners(settings: Settings) -> set[int]:
+    """Ids that have a place in the table of threads, but no thread."""
+    link = PIN_ROOT / fingerprint(settings) / f"{LINK_PREFIX}{SYSTEM_CALLS}"
+    table = map_of(link, "threads")["id"]
+    places = json.loads(succeed(bpftool("-j", "map", "dump", "id", table)))
+    values = [bytes(int(byte, 16) for byte in place["value"]) for place in places]
+    ids = {int.from_bytes(value[-4:], "little") for value in values} - {0}
+    return {its for its in ids if not Path(f"/proc/{its}").exists()}
+
+
+def test_threads_leave_their_places_at_their_end(watched: Watched, settings: Settings) -> None:
+    before = ended_owners(settings)
+    watched.run("calls", "storm", 1009, "110:3")
+    ended = ended_owners(settings)
+    ended &= ended_owners(settings)  # without who ended between the table and /proc
+    assert ended <= before
 
 
 def test_an_exec_by_another_thread_than_the_first_forgets_history(watched: Watched) -> None:
