@@ -4,6 +4,7 @@ The machine drifts, so figures of one round are compared with each other and not
 another: a difference is the median of the differences within the rounds.
 """
 
+import itertools
 import math
 import random
 import statistics
@@ -150,14 +151,10 @@ def interval(values: Sequence[float]) -> Spread:
     section 7.1).  Fewer than six values are all in the interval, and that is less than 95 %.
     """
     ordered = sorted(values)
-    tail, rank = 0.0, 0
-    while rank < (len(ordered) - 1) // 2:
-        tail += math.comb(len(ordered), rank) / 2 ** len(ordered)
-        if 2 * tail > 1 - CONFIDENCE:
-            break
-        rank += 1
-    outside = max(rank - 1, 0)
-    return Spread(ordered[outside], statistics.median(ordered), ordered[-1 - outside])
+    throws = len(ordered)
+    exactly = (math.comb(throws, heads) / 2**throws for heads in range(throws // 2))
+    rank = max(1, sum(2 * tail <= 1 - CONFIDENCE for tail in itertools.accumulate(exactly)))
+    return Spread(ordered[rank - 1], statistics.median(ordered), ordered[-rank])
 
 
 def medians(table: Mapping[str, Mapping[str, Spread]]) -> dict[str, dict[str, float]]:
