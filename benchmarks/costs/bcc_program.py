@@ -4,7 +4,8 @@
 
 Run by the Python that has BCC, so it uses nothing but that and the standard library.  Maps are
 pinned where told.  It writes how many times the program ran while this process made 1,000 system
-calls, so nobody has to believe that it is attached; then it waits.
+calls, so nobody has to believe that it is attached; then it waits, and for each line ``off`` or
+``on`` takes the program from its raw tracepoint or puts it there again, and repeats the line.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from bcc import BPF, lib
 
 OWN_CALLS = 1000
+SYSTEM_CALLS = b"sys_enter"
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
@@ -44,7 +46,13 @@ def main() -> None:
         if lib.bpf_obj_pin(bpf[name].map_fd, path.encode()):
             sys.exit(f"{path} cannot be pinned")
     print(runs_of_own_calls(bpf), flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        (function,) = bpf.funcs
+        if line == "off\n":
+            bpf.detach_raw_tracepoint(SYSTEM_CALLS)
+        else:
+            bpf.attach_raw_tracepoint(SYSTEM_CALLS, function)
+        print(line, end="", flush=True)
 
 
 if __name__ == "__main__":

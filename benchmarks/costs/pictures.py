@@ -36,7 +36,7 @@ def draw_syscalls(result: Mapping[str, Any], path: Path) -> None:
 
 
 def draw_services(result: Mapping[str, Any], path: Path) -> None:
-    """What each service loses to each probe, with the quartiles of the rounds."""
+    """What each service loses to each probe, with the intervals of the medians."""
     loss = result["loss"]["percent_below_none"]
     kinds = list(next(iter(loss.values())))
     figure = Figure(figsize=(11, 4), layout="constrained")
@@ -60,7 +60,7 @@ def draw_services(result: Mapping[str, Any], path: Path) -> None:
     axes.axhline(0, color="black", lw=0.8)
     axes.set_xticks(range(len(loss)), list(loss))
     axes.set_ylabel("% of throughput lost")
-    axes.set_title("What services lose against no probe at all (quartiles of the rounds)")
+    axes.set_title("What services lose against no probe at all (with 95 % intervals)")
     axes.legend()
     _without_frame(axes)
     figure.savefig(path, dpi=110)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import IO, ClassVar, NamedTuple, Self
 
 from baseline.demo.cgroup import OwnCgroup
 from baseline.errors import KernelError
@@ -81,6 +81,12 @@ class Probe:
     def _attach(self, stack: ExitStack) -> None:
         """Attach it, and have the stack undo that and set :attr:`seen`."""
 
+    def pause(self) -> None:
+        """Detach all that it attached, in milliseconds, until :meth:`resume`."""
+
+    def resume(self) -> None:
+        """Attach it again after :meth:`pause`."""
+
     def around(self, command: Sequence[str | Path]) -> list[str | Path]:
         """The command that runs another one under it."""
         return list(command)
@@ -119,12 +125,20 @@ class Empty(Probe):
     text: ClassVar[str] = "RAW_TRACEPOINT_PROBE(sys_enter) { return 0; }"
 
     def _attach(self, stack: ExitStack) -> None:
-        runs = stack.enter_context(bcc_program(self.text))
-        if runs < OWN_CALLS:
+        self._program = stack.enter_context(bcc_program(self.text))
+        if self._program.runs < OWN_CALLS:
             raise KernelError(
-                f"The {self.name} probe ran {runs} times in {OWN_CALLS} calls",
+                f"The {self.name} probe ran {self._program.runs} times in {OWN_CALLS} calls",
                 "Find out what else uses its hook: bpftool prog",
             )
+
+    def pause(self) -> None:
+        """Detach it."""
+        self._program.switch("off")
+
+    def resume(self) -> None:
+        """Attach it again."""
+        self._program.switch("on")
 
 
 class Tracked(Probe):
@@ -261,7 +275,7 @@ class Stream(Probe):
         stack.callback(lost.unlink, missing_ok=True)
         parent = cgroup_id(cgroup2_mount() / PARENT)
         text = self.text.replace("PARENT", f"{parent}ULL")
-        stack.enter_context(bcc_program(text, {"events": ring, "lost": lost}))
+        self._program = stack.enter_context(bcc_program(text, {"events": ring, "lost": lost}))
         process = subprocess.Popen(
             [compiled("stream_reader", folder, "-lbpf"), ring, lost],
             stdout=subprocess.PIPE,
@@ -275,6 +289,14 @@ class Stream(Probe):
             self.seen = Seen(*map(int, process.communicate()[0].split()))
 
         stack.callback(end)
+
+    def pause(self) -> None:
+        """Detach it; the reader waits for more."""
+        self._program.switch("off")
+
+    def resume(self) -> None:
+        """Attach it again."""
+        self._program.switch("on")
 
 
 class PerfTrace(Probe):
@@ -314,8 +336,32 @@ EVERYWHERE: tuple[type[Probe], ...] = (Nothing, Empty, Tracked, Bpftrace, Stream
 ALL: tuple[type[Probe], ...] = (*EVERYWHERE, Untracked, Displaced, PerfTrace, Strace)
 
 
+class BccProgram(NamedTuple):
+    """A program that a process of its own holds.
+
+    Attributes:
+        runs: how often it ran while its process made ``OWN_CALLS`` system calls.
+        commands, answers: of that process.
+    """
+
+    runs: int
+    commands: IO[str]
+    answers: IO[str]
+
+    def switch(self, state: str) -> None:
+        """Put it on its raw tracepoint, ``on``, or take it away, ``off``; returns when done.
+
+        Raises:
+            KernelError: it could not be.
+        """
+        self.commands.write(f"{state}\n")
+        self.commands.flush()
+        if self.answers.readline() != f"{state}\n":
+            raise KernelError(f"A program cannot be switched {state}", "Run `baseline doctor`")
+
+
 @contextmanager
-def bcc_program(text: str, pins: dict[str, Path] | None = None) -> Iterator[int]:
+def bcc_program(text: str, pins: dict[str, Path] | None = None) -> Iterator[BccProgram]:
     """A program of one function, attached while the context lasts.
 
     Args:
@@ -323,7 +369,7 @@ def bcc_program(text: str, pins: dict[str, Path] | None = None) -> Iterator[int]
         pins: map -> where to pin it.
 
     Yields:
-        How often it ran while its process made ``OWN_CALLS`` system calls.
+        The program.
 
     Raises:
         KernelError: it could not be attached.
@@ -337,16 +383,18 @@ def bcc_program(text: str, pins: dict[str, Path] | None = None) -> Iterator[int]
         text=True,
         env={**os.environ, "BCC_KERNEL_SOURCE": str(resource_directory("bpf") / "stubs")},
     ) as process:
-        runs = process.stdout.readline() if process.stdout else ""
+        commands, answers, complaints = process.stdin, process.stdout, process.stderr
+        if not (commands and answers and complaints):
+            raise AssertionError
+        runs = answers.readline()
         if not runs:
-            lines = (process.stderr.read() if process.stderr else "").strip().splitlines()
+            lines = complaints.read().strip().splitlines()
             reason = (lines or ["no message"])[-1].removeprefix("Exception: ")
             raise KernelError(f"A program is not attached: {reason}", "Run `baseline doctor`")
         try:
-            yield int(runs)
+            yield BccProgram(int(runs), commands, answers)
         finally:
-            if process.stdin:
-                process.stdin.close()
+            commands.close()
 
 
 def with_tracefs(command: Sequence[str | Path]) -> list[str | Path]:

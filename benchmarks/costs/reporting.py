@@ -12,7 +12,7 @@ UNCOMPARABLE = ("perf_trace", "strace", "displaced")
 def spread_table(title: str, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
     """A row for each figure and a column for each probe, but for those of ``UNCOMPARABLE``.
 
-    In it the median, and half of what lies between the quartiles.
+    In it the median, and half of what lies between low and high.
 
     Args:
         title: of the column of names.

@@ -4,10 +4,13 @@ The machine drifts, so figures of one round are compared with each other and not
 another: a difference is the median of the differences within the rounds.
 """
 
+import itertools
+import math
 import random
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from baseline.errors import BaselineError
 
@@ -20,12 +23,16 @@ Round = Mapping[str, Figures]
 FigureOf = Callable[[Round, str, str], float | None]
 """A round, a probe and what was measured -> what is said of it; ``None`` where that is nothing."""
 
+Result = TypeVar("Result")
+
 ROUNDS = 7
 """So many unless told otherwise."""
 
+CONFIDENCE = 0.95
 
-class Quartiles(NamedTuple):
-    """The median of all rounds, and the quarters of them below and above."""
+
+class Spread(NamedTuple):
+    """The median of all rounds, and its quartiles or interval, whichever function made it."""
 
     low: float
     median: float
@@ -37,8 +44,6 @@ def in_turn(
 ) -> list[Round]:
     """Measure each kind in each round, in an order that is another one each time.
 
-    What fails is done once more: a run of many minutes ought not to be lost for a stumble.
-
     Raises:
         BaselineError: it failed again.
     """
@@ -49,34 +54,46 @@ def in_turn(
         measured = {}
         for kind in order:
             say(f"round {number + 1} of {rounds}: {kind}")
-            try:
-                measured[kind] = measure(kind)
-            except BaselineError as error:
-                say(f"{error} Once more.")
-                measured[kind] = measure(kind)
+            measured[kind] = once_more(partial(measure, kind), say)
         results.append({kind: measured[kind] for kind in kinds})
     return results
+
+
+def once_more(measure: Callable[[], Result], say: Callable[[str], None]) -> Result:
+    """Measure, and again if that fails: many minutes ought not to be lost for a stumble.
+
+    Raises:
+        BaselineError: it failed again.
+    """
+    try:
+        return measure()
+    except BaselineError as error:
+        say(f"{error} Once more.")
+        return measure()
 
 
 def by_figure(
     rounds: Sequence[Round],
     names: Iterable[str],
     figure_of: FigureOf,
-) -> dict[str, dict[str, Quartiles]]:
-    """Figure -> probe -> quartiles over the rounds.
+    spread: Callable[[Sequence[float]], Spread] | None = None,
+) -> dict[str, dict[str, Spread]]:
+    """Figure -> probe -> median over the rounds, with what is around it.
 
     Args:
         rounds: at least one.
         names: of the figures.
         figure_of: what is said of each.
+        spread: of the rounds; their quartiles unless told otherwise.
     """
-    found: dict[str, dict[str, Quartiles]] = {}
+    spread = spread or quartiles
+    found: dict[str, dict[str, Spread]] = {}
     for name in names:
         for kind in rounds[0]:
             values = [figure_of(r, kind, name) for r in rounds]
             known = [value for value in values if value is not None]
             if known:
-                found.setdefault(name, {})[kind] = quartiles(known)
+                found.setdefault(name, {})[kind] = spread(known)
     return found
 
 
@@ -118,14 +135,29 @@ def percent_above(reference: str) -> FigureOf:
     return above
 
 
-def quartiles(values: Sequence[float]) -> Quartiles:
+def quartiles(values: Sequence[float]) -> Spread:
     """Of at least one value."""
     if len(values) == 1:
-        return Quartiles(values[0], values[0], values[0])
-    return Quartiles(*statistics.quantiles(values, n=4, method="inclusive"))
+        return Spread(values[0], values[0], values[0])
+    return Spread(*statistics.quantiles(values, n=4, method="inclusive"))
 
 
-def medians(table: Mapping[str, Mapping[str, Quartiles]]) -> dict[str, dict[str, float]]:
+def interval(values: Sequence[float]) -> Spread:
+    """The median, and an interval that holds the true one with at least 95 %.
+
+    Whatever the distribution: as many values are above the true median as heads come up in as many
+    throws, so it is between the k-th smallest and the k-th largest value but with the probability
+    of fewer than k heads or fewer than k tails (David and Nagaraja, Order Statistics, 2003,
+    section 7.1).  Fewer than six values are all in the interval, and that is less than 95 %.
+    """
+    ordered = sorted(values)
+    throws = len(ordered)
+    exactly = (math.comb(throws, heads) / 2**throws for heads in range(throws // 2))
+    rank = max(1, sum(2 * tail <= 1 - CONFIDENCE for tail in itertools.accumulate(exactly)))
+    return Spread(ordered[rank - 1], statistics.median(ordered), ordered[-rank])
+
+
+def medians(table: Mapping[str, Mapping[str, Spread]]) -> dict[str, dict[str, float]]:
     """Only the medians, to three digits after the point."""
     return {
         name: {kind: round(figures.median, 3) for kind, figures in row.items()}
@@ -133,7 +165,7 @@ def medians(table: Mapping[str, Mapping[str, Quartiles]]) -> dict[str, dict[str,
     }
 
 
-def spreads(table: Mapping[str, Mapping[str, Quartiles]]) -> dict[str, dict[str, Any]]:
+def spreads(table: Mapping[str, Mapping[str, Spread]]) -> dict[str, dict[str, Any]]:
     """All three, as JSON has them."""
     return {
         name: {

@@ -1,54 +1,140 @@
-"""What real services lose: requests a second, and how long one takes, under each probe."""
+"""What real services lose: requests a second, and how long one takes, under each probe.
 
-from collections.abc import Callable, Sequence
-from typing import Any
+A probe takes a percent or two, and a shared machine swings by more from one second to the next.  So
+a service works for a slice of half a second at a time, and between slices the probes are put on
+their hooks and taken away.  A *round* of a service is six slices: two under the empty probe and two
+under `baseline` next to each other, in orders that a steady drift does not favour, with one under
+no probe and one under the stream beside them.  bpftrace cannot be taken away and put back: it is
+started in rounds of its own, which are fewer.  Only slices of one round are compared.
+"""
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from statistics import fmean
+from typing import Any, Self
 
 from costs.cpus import processor_seconds
 from costs.loads import Load, loads
-from costs.probes import EVERYWHERE, Probe
+from costs.probes import Bpftrace, Empty, Nothing, Probe, Seen, Stream
 from costs.reporting import spread_table
 from costs.rounds import (
-    ROUNDS,
+    FigureOf,
     Figures,
     Round,
+    Spread,
     by_figure,
-    in_turn,
+    interval,
     itself,
     medians,
+    once_more,
     percent_above,
     percent_below,
     spreads,
 )
+from costs.switching import Switched
 
-SECONDS, SHORT_SECONDS = 2.0, 0.5
+ROUNDS, SHORT_ROUNDS = 20, 1
+ROUNDS_FOR_ONE_OF_BPFTRACE = 5
+SECONDS, SHORT_SECONDS = 0.4, 0.2
+SETTLING_SECONDS = 0.05
+"""After a probe was put on its hook."""
+
+SWITCHED: tuple[type[Probe], ...] = (Nothing, Empty, Switched, Stream)
+ORDERS = (
+    ("none", "empty", "baseline", "baseline", "empty", "stream"),
+    ("stream", "baseline", "empty", "empty", "baseline", "none"),
+)
+"""Of the slices of a round, in turn."""
+ORDER_OF_BPFTRACE = ("none", "empty", "bpftrace", "bpftrace", "empty", "none")
+COLUMNS = ("none", "empty", "baseline", "bpftrace", "stream")
+
 LATENCIES = ("p50_ms", "p99_ms")
 PROCESSOR = "cpu_us"
 """Microseconds of processor time that the service takes for a request."""
 
 
-def measure_under(kind: type[Probe], services: list[Load], seconds: float) -> Figures:
-    """Every load, one after the other, under a probe.
+class Slices:
+    """The probes, loaded while the context lasts, and on their hooks in their slices alone.
 
-    Raises:
-        BaselineError: a load failed, or the probe did not see what was called.
+    Args:
+        seconds: of a slice.
+
+    Attributes:
+        seen: probe -> what it saw; of most only once the context has ended.
     """
-    figures: dict[str, float] = {}
-    requests = 0
-    with kind() as probe:
-        for load in services:
-            before = processor_seconds(load.cgroup)
-            result = load.run(seconds)
-            used = processor_seconds(load.cgroup) - before
-            requests += result.requests
-            figures[load.name] = result.rate
-            figures[f"{load.name} {PROCESSOR}"] = 1e6 * used / result.requests
-            for latency in LATENCIES:
-                if milliseconds := getattr(result, latency):
-                    figures[f"{load.name} {latency}"] = milliseconds
-    probe.require(requests)  # each is one call at least
-    if probe.seen:
-        figures |= {"calls": sum(probe.seen), "lost": probe.seen.lost}
-    return figures
+
+    def __init__(self, seconds: float) -> None:
+        self.seen: dict[str, Seen] = {}
+        self._seconds = seconds
+        self._probes: dict[str, Probe] = {}
+        self._requests: Counter[str] = Counter()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for kind in SWITCHED:
+                probe = stack.enter_context(kind())
+                probe.pause()
+                self._probes[kind.name] = probe
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        self._stack.close()
+        if not failure:
+            for name, probe in self._probes.items():
+                self._account(probe, self._requests[name])
+
+    def round(self, load: Load, order: Sequence[str]) -> Round:
+        """A slice after the other; of each probe the means of its slices.
+
+        Raises:
+            BaselineError: the load failed, or a probe did not see what was called.
+        """
+        slices: dict[str, list[Figures]] = {}
+        for kind, same in itertools.groupby(order):
+            with self._attached(kind):
+                slices.setdefault(kind, []).extend(self._slice(load, kind) for _ in same)
+        return {
+            kind: {name: fmean(figures[name] for figures in measured) for name in measured[0]}
+            for kind, measured in slices.items()
+        }
+
+    def _slice(self, load: Load, kind: str) -> Figures:
+        before = processor_seconds(load.cgroup)
+        result = load.run(self._seconds)
+        used = processor_seconds(load.cgroup) - before
+        self._requests[kind] += result.requests
+        figures = {load.name: result.rate, f"{load.name} {PROCESSOR}": 1e6 * used / result.requests}
+        for latency in LATENCIES:
+            if milliseconds := getattr(result, latency):
+                figures[f"{load.name} {latency}"] = milliseconds
+        return figures
+
+    @contextmanager
+    def _attached(self, kind: str) -> Iterator[None]:
+        if kind == Bpftrace.name:
+            before = self._requests[kind]
+            with Bpftrace() as bpftrace:
+                yield
+            self._account(bpftrace, self._requests[kind] - before)
+            return
+        self._probes[kind].resume()
+        try:
+            time.sleep(SETTLING_SECONDS)
+            yield
+        finally:
+            self._probes[kind].pause()
+
+    def _account(self, probe: Probe, requests: int) -> None:
+        probe.require(requests)  # each is one call at least
+        if probe.seen:
+            counted, lost = self.seen.get(probe.name, Seen(0))
+            self.seen[probe.name] = Seen(counted + probe.seen.counted, lost + probe.seen.lost)
 
 
 def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -57,40 +143,61 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
     Raises:
         BaselineError: a service or a load failed, or a probe did not run.
     """
-    kinds = {kind.name: kind for kind in EVERYWHERE}
-    rounds = rounds or (1 if short else ROUNDS)
+    rounds = rounds or (SHORT_ROUNDS if short else ROUNDS)
     seconds = SHORT_SECONDS if short else SECONDS
+    measured: list[Round] = []
+    with_bpftrace: list[Round] = []
     with loads() as services:
         for load in services:
             say(f"warming up: {load.name}")
             load.run(seconds)
-        names = [load.name for load in services]
-        measured = in_turn(
-            list(kinds), rounds, lambda kind: measure_under(kinds[kind], services, seconds), say
-        )
-    rates = by_figure(measured, names, itself)
+
+        def all_in(order: Sequence[str]) -> Round:
+            found: dict[str, dict[str, float]] = {kind: {} for kind in order}
+            for load in services:
+                for kind, figures in once_more(partial(slices.round, load, order), say).items():
+                    found[kind].update(figures)
+            return found
+
+        with Slices(seconds) as slices:
+            for number in range(rounds):
+                say(f"round {number + 1} of {rounds}")
+                measured.append(all_in(ORDERS[number % len(ORDERS)]))
+                if number % ROUNDS_FOR_ONE_OF_BPFTRACE == 0:
+                    with_bpftrace.append(all_in(ORDER_OF_BPFTRACE))
+
+    def said(names: Sequence[str], figure_of: FigureOf) -> dict[str, dict[str, Spread]]:
+        usual = by_figure(measured, names, figure_of, interval)
+        of_bpftrace = by_figure(with_bpftrace, names, figure_of, interval)
+        return {
+            name: {
+                kind: table[name][kind]
+                for kind in COLUMNS
+                if kind in (table := of_bpftrace if kind == Bpftrace.name else usual)[name]
+            }
+            for name in usual
+        }
+
+    names = [load.name for load in services]
     processor = [f"{name} {PROCESSOR}" for name in names]
-    counts = by_figure(measured, ("calls", "lost"), itself)
+    rates = said(names, itself)
     return {
         "rounds": rounds,
         "services": medians(rates),
-        "latency": {name: table for name in names if (table := _latency(measured, name))},
+        "latency": {name: table for name in names if (table := _latency(name, said))},
         "loss": {
-            f"percent_below_{reference}": spreads(
-                by_figure(measured, names, percent_below(reference))
-            )
+            f"percent_below_{reference}": spreads(said(names, percent_below(reference)))
             for reference in ("none", "empty")
         },
-        "cpu_us_a_request": _processor(medians(by_figure(measured, processor, itself))),
-        "cpu_percent_above_empty": _processor(
-            spreads(by_figure(measured, processor, percent_above("empty")))
-        ),
+        "cpu_us_a_request": _processor(medians(said(processor, itself))),
+        "cpu_percent_above_empty": _processor(spreads(said(processor, percent_above("empty")))),
         "services_run": {
             "rounds": rounds,
+            "rounds_of_bpftrace": len(with_bpftrace),
             "seconds": seconds,
             "spread": spreads(rates),
-            "calls_seen": {kind: round(count.median) for kind, count in counts["calls"].items()},
-            "calls_lost": {kind: round(count.median) for kind, count in counts["lost"].items()},
+            "calls_seen": {kind: sum(seen) for kind, seen in slices.seen.items()},
+            "calls_lost": {kind: seen.lost for kind, seen in slices.seen.items()},
         },
     }
 
@@ -99,9 +206,11 @@ def _processor(table: dict[str, Any]) -> dict[str, Any]:
     return {name.removesuffix(f" {PROCESSOR}"): row for name, row in table.items()}
 
 
-def _latency(measured: Sequence[Round], name: str) -> dict[str, dict[str, float]]:
+def _latency(
+    name: str, said: Callable[[Sequence[str], FigureOf], Mapping[str, Mapping[str, Spread]]]
+) -> dict[str, dict[str, float]]:
     """Probe -> which quantile -> milliseconds; nothing of what has none."""
-    table = medians(by_figure(measured, [f"{name} {latency}" for latency in LATENCIES], itself))
+    table = medians(said([f"{name} {latency}" for latency in LATENCIES], itself))
     return {
         kind: {latency: table[f"{name} {latency}"][kind] for latency in LATENCIES}
         for kind in table.get(f"{name} {LATENCIES[0]}", {})
@@ -113,8 +222,9 @@ def report(result: dict[str, Any]) -> list[str]:
     run = result["services_run"]
     kinds = list(next(iter(result["services"].values())))
     lines = [
-        f"Requests a second, medians of {run['rounds']} interleaved rounds of "
-        f"{run['seconds']:g} s each",
+        f"Requests a second, medians of {run['rounds']} rounds (bpftrace: "
+        f"{run['rounds_of_bpftrace']}) of slices",
+        f"of {run['seconds']:g} s; ± is half of the interval that holds the median with 95 %",
         f"{'':15}" + "".join(f"{kind:>11}" for kind in kinds),
     ]
     for name, row in result["services"].items():

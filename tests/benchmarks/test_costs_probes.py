@@ -8,7 +8,19 @@ import pytest
 from costs import floor, probes
 from costs.compiling import compiled
 from costs.cpus import CPUS
-from costs.probes import ALL, PARENT, Empty, Nothing, Probe, Seen, Strace, Tracked, bcc_program
+from costs.probes import (
+    ALL,
+    PARENT,
+    Empty,
+    Nothing,
+    Probe,
+    Seen,
+    Strace,
+    Stream,
+    Tracked,
+    bcc_program,
+)
+from costs.switching import Switched
 from costs.syscalls import LOADS, Loops
 from requirements import require_tools
 
@@ -48,6 +60,26 @@ def test_every_call_is_seen(kind: type[Probe], loops: Loops) -> None:
         assert sum(probe.seen) >= made
         with pytest.raises(KernelError, match=f"{probe.name} saw"):
             probe.require(sum(probe.seen) + 1)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("kind", [Switched, Stream], ids=lambda kind: kind.name)
+def test_what_is_off_its_hooks_sees_nothing_and_once_on_them_all(
+    kind: type[Probe], loops: Loops
+) -> None:
+    with kind() as probe:
+        on, off = [loops.run("getppid", CPUS, probe)], []
+        for _ in range(3):
+            probe.pause()
+            off.append(loops.run("getppid", CPUS, probe))
+            probe.resume()
+            on.append(loops.run("getppid", CPUS, probe))
+        probe.pause()
+        off.append(loops.run("getppid", CPUS, probe))
+    seen, made = sum(probe.seen or ()), sum(timing.calls for timing in on)
+    least = min(timing.calls for timing in off)
+    # The loops' own beginnings come on top, but they are fewer than the calls of any loop.
+    assert made <= seen < made + least
 
 
 @pytest.mark.kernel

@@ -1,10 +1,12 @@
 """Interleaved rounds, and what is said of them."""
 
+import numpy as np
 import pytest
 from costs.reporting import spread_table
 from costs.rounds import (
     by_figure,
     in_turn,
+    interval,
     itself,
     medians,
     over,
@@ -84,6 +86,28 @@ def test_what_a_probe_does_not_have_is_left_out() -> None:
 def test_quartiles_are_those_of_the_rounds() -> None:
     assert quartiles([3.0]) == (3.0, 3.0, 3.0)
     assert quartiles([5.0, 1.0, 2.0, 4.0, 3.0]) == (2.0, 3.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("number", "rank"), [(1, 1), (5, 1), (6, 1), (8, 1), (9, 2), (20, 6), (28, 9), (50, 18)]
+)
+def test_the_interval_of_a_median_is_that_of_the_sign_test(number: int, rank: int) -> None:
+    values = [float(n) for n in range(number, 0, -1)]
+    assert interval(values) == (rank, (number + 1) / 2, number + 1 - rank)
+
+
+def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
+    numbers = np.random.default_rng(0).exponential(size=(4000, 28))
+    intervals = [interval(list(row)) for row in numbers]
+    held = np.mean([spread.low <= np.log(2) <= spread.high for spread in intervals])
+    # Between the 9th and the 20th of 28: 1 - 2 P(fewer than 9 heads) = 0.964.
+    assert held == pytest.approx(0.964, abs=4 * (0.964 * 0.036 / 4000) ** 0.5)
+
+
+def test_other_spreads_can_be_asked_for() -> None:
+    rounds = [{"none": {"get": float(n)}} for n in range(1, 10)]
+    assert by_figure(rounds, ["get"], itself)["get"]["none"] == (3.0, 5.0, 7.0)
+    assert by_figure(rounds, ["get"], itself, interval)["get"]["none"] == (2.0, 5.0, 8.0)
 
 
 def test_tables_have_80_columns() -> None:
