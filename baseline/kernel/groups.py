@@ -40,15 +40,18 @@ class Groups:
 
     def appeared(self) -> Iterator[Group]:
         """Those that have come since the last call, whoever gave them their number."""
-        owners = self._program.owners.copy()
-        ready = np.isin(owners["state"], (layout.GROUP_TRACKED, layout.GROUP_ENDED))
-        for number in np.flatnonzero(ready & (owners["cgroup"] != self._seen)).tolist():
-            cgroup = int(owners["cgroup"][number])
+        others = np.flatnonzero(self._program.owners["cgroup"] != self._seen)
+        owners = self._program.owners[others]
+        for number, cgroup, state in zip(
+            others.tolist(), owners["cgroup"].tolist(), owners["state"].tolist(), strict=True
+        ):
+            if state not in {layout.GROUP_TRACKED, layout.GROUP_ENDED}:
+                continue
             path = self._maps["cgroup_paths"].lookup(_key(cgroup))
             if path is not None:
                 self._seen[number] = cgroup
                 text = os.fsdecode(path.split(b"\0")[0]).lstrip("/")
-                yield Group(number, cgroup, text, int(owners["state"][number]))
+                yield Group(number, cgroup, text, state)
 
     def ended(self) -> set[int]:
         """Numbers of the groups of which no more counts will come."""

@@ -2,14 +2,16 @@
 
 The kernel goes on counting when a command is killed, or ends with ``--keep``; its tables hold
 everything, and this file says what of it was reported already.  It lies in ``/run``, which like the
-kernel's tables does not outlive the machine, and is replaced whole each time: by arrays one after
-the other (:func:`numpy.save`), since it is written once in an interval, and checksums of a zip file
-took most of that time.  For as long as it is fresh, what its reader has not read is neither wiped
-nor let go.
+kernel's tables does not outlive the machine, and is replaced whole each time.  It is a line of JSON
+and then the bytes of all arrays: it is written once in an interval, and with a header for each
+array (:func:`numpy.save`) it took more than reading the tables.  For as long as it is fresh, what
+its reader has not read is neither wiped nor let go.
 """
 
+import json
+import math
+import re
 import time
-import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,20 +29,19 @@ KEPT_FOR = 3600.0
 _UNREADABLE = (
     OSError,
     ValueError,
-    EOFError,
     LookupError,
     TypeError,
     AttributeError,
+    OverflowError,
     MemoryError,
-    RuntimeError,  # NotImplementedError is one
-    SyntaxError,
-    tokenize.TokenError,
+    RecursionError,
 )
-"""What numpy raises for a file that is none of ours."""
+"""What a file that is none of ours may raise."""
+
+_KIND = re.compile(r"[<|][uiV][1-9]\d{0,3}", re.ASCII)
+"""Numbers and raw bytes, as numpy writes their types."""
 
 _SUFFIX = ".position"
-
-_HEAD = np.dtype([("serial", "<u8"), ("epoch", "<u8"), ("time", "<f8"), ("mark", "<i8")])
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -87,13 +88,13 @@ class PositionFile:
         Raises:
             OSError: it cannot be written; the point before is kept.
         """
-        head = np.array((position.serial, position.epoch, position.time, position.mark), _HEAD)
-        globs = np.array(position.globs, np.str_)
-        names = np.array(list(position.arrays), np.str_)
+        arrays = position.arrays
+        kinds = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
+        head = {**position._asdict(), "arrays": kinds}
         unfinished = self._path.with_suffix(".tmp")
         with unfinished.open("wb") as file:
-            for array in (head, globs, names, *position.arrays.values()):
-                np.save(file, array, allow_pickle=False)
+            file.write(json.dumps(head).encode() + b"\n")
+            file.writelines(np.ascontiguousarray(array).data for array in arrays.values())
             file.flush()
             unfinished.replace(self._path)
 
@@ -135,14 +136,26 @@ def wanted_globs(running: Mapping[int, Sequence[str]]) -> list[str]:
 def _load(path: Path, *, with_arrays: bool = True) -> Position | None:
     try:
         with path.open("rb") as file:
-            head, globs, names = (np.load(file, allow_pickle=False) for _ in range(3))
+            head = json.loads(file.readline())
             arrays = {
-                str(name): np.load(file, allow_pickle=False)
-                for name in names.tolist()
+                str(name): np.frombuffer(file.read(_size(kind, shape)), kind).reshape(shape)
+                for name, (kind, shape) in head["arrays"].items()
                 if with_arrays
             }
-        serial, epoch, when, mark = head.astype(_HEAD, casting="no").item()
-        position = Position(serial, epoch, when, tuple(map(str, globs.tolist())), mark, arrays)
+        serial, epoch, mark = (int(head[name]) for name in ("serial", "epoch", "mark"))
+        globs = tuple(map(str, head["globs"]))
+        position = Position(serial, epoch, float(head["time"]), globs, mark, arrays)
     except _UNREADABLE:
         return None
     return position if 0 <= time.monotonic() - position.time < KEPT_FOR else None
+
+
+def _size(kind: str, shape: Sequence[int]) -> int:
+    """Bytes of an array.
+
+    Raises:
+        ValueError: it is of nothing that we keep.
+    """
+    if not _KIND.fullmatch(kind):
+        raise ValueError(f"{kind} is no type of an array")
+    return np.dtype(kind).itemsize * math.prod(shape)

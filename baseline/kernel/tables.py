@@ -35,6 +35,9 @@ _LEDGERS = (
 )
 
 
+_SEEN_SLOT = np.dtype([("slot", "<u4"), ("group_count", "<u8")])
+
+
 class _Growth(NamedTuple):
     """Entries of a table that grew: key, group and growth of each, shape (k,)."""
 
@@ -87,11 +90,17 @@ class _SlotTable:
         self._slots = slots
         self._seen = np.zeros(slots.size, np.uint64)
 
-    def position(self) -> npt.NDArray[np.uint64]:
-        return self._seen
+    def position(self) -> npt.NDArray[np.void]:
+        # Next to all slots are empty, as a rule.
+        where = np.flatnonzero(self._seen != 0)
+        entries = np.empty(len(where), _SEEN_SLOT)
+        entries["slot"], entries["group_count"] = where, self._seen[where]
+        return _raw(entries)
 
-    def go_to(self, position: npt.NDArray[np.uint64]) -> None:
-        self._seen = position.copy()
+    def go_to(self, position: npt.NDArray[np.void]) -> None:
+        entries = position.view(_SEEN_SLOT)
+        self._seen[:] = 0
+        self._seen[entries["slot"]] = entries["group_count"]
 
     def forget(self, groups: npt.NDArray[np.int64]) -> None:
         shift = np.uint64(layout.GROUP_SHIFT)
@@ -120,16 +129,18 @@ class _HashTable:
     def __init__(self, table: BpfMap, key: np.dtype[np.void]) -> None:
         self._table = table
         self._key = key
+        self._entry = np.dtype([("key", "V", key.itemsize), ("count", "<u8")])
         self._seen: dict[bytes, int] = {}
 
     def position(self) -> npt.NDArray[np.void]:
-        entries = np.empty(len(self._seen), [("key", "V", self._key.itemsize), ("count", "<u8")])
-        for index, (key, count) in enumerate(self._seen.items()):
-            entries[index] = key, count
-        return entries
+        entries = np.empty(len(self._seen), self._entry)
+        entries["key"] = np.frombuffer(b"".join(self._seen), entries["key"].dtype)
+        entries["count"] = np.fromiter(self._seen.values(), np.uint64, len(self._seen))
+        return _raw(entries)
 
     def go_to(self, position: npt.NDArray[np.void]) -> None:
-        keys, counts = position["key"].tolist(), position["count"].tolist()
+        entries = position.view(self._entry)
+        keys, counts = entries["key"].tolist(), entries["count"].tolist()
         self._seen = dict(zip(keys, counts, strict=True))
 
     def forget(self, groups: npt.NDArray[np.int64]) -> None:
@@ -212,8 +223,12 @@ class Tables:
 
     def position(self) -> Arrays:
         """What was read so far, by name."""
-        arrays = {name: part.position() for name, part in self._parts.items()}
-        return {**arrays, "sights": self._sights, "owners": self._owners}
+        used = int(np.flatnonzero(self._owners).max(initial=-1)) + 1  # most numbers are free
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: part.position()[:, :used] if isinstance(part, Account) else part.position()
+            for name, part in self._parts.items()
+        }
+        return {**arrays, "sights": self._sights[:, :used], "owners": self._owners[:used]}
 
     def fits(self, position: Arrays) -> bool:
         """Whether it can be gone to: another release may have written it, or a torn disk."""
@@ -225,10 +240,11 @@ class Tables:
 
     def go_to(self, position: Arrays) -> None:
         """Take what :meth:`position` gave as read; a new reader has read nothing."""
-        self._sights = position["sights"].copy()
-        self._owners = position["owners"].copy()
+        self._sights = _of_all_groups(position["sights"])
+        self._owners = _of_all_groups(position["owners"])
         for name, part in self._parts.items():
-            part.go_to(position[name])
+            array = position[name]
+            part.go_to(_of_all_groups(array) if isinstance(part, Account) else array)
 
     def read(self) -> dict[int, GroupCounts]:
         """Counts by group since the last reading; groups that did nothing are not there."""
@@ -339,3 +355,15 @@ class Tables:
             ledgers[name] = np.zeros(MAX_GROUPS, np.int64)
             ledgers[name][:used] = self._program.ledgers[name][:used]
         return ledgers
+
+
+def _raw(entries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """The same bytes, each entry a single value."""
+    return entries.view(f"V{entries.dtype.itemsize}")
+
+
+def _of_all_groups(used: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same with zeros for the groups whose numbers were free."""
+    everything = np.zeros((*used.shape[:-1], MAX_GROUPS), used.dtype)
+    everything[..., : used.shape[-1]] = used
+    return everything

@@ -6,6 +6,7 @@ their pins; what is left to an attacker is looked at once in an interval.  What 
 put back, and everything is told.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -44,11 +45,13 @@ class Tampering:
         self._programs = {n: link_info(held).program for n, held in collector.links.items()}
         own = [*MAPS, *(LINK_PREFIX + name for name in collector.links)]
         pins = [COUNTING_PIN, *(collector.pin / name for name in own)]
-        self._pins = {pin: _inode(pin) for pin in pins}
+        self._pins = {str(pin): _inode(str(pin)) for pin in pins}
         self._counting = BpfMap.open(COUNTING_PIN)
         self._serial = collector.serial.to_bytes(8, "little")
+        self._cpus = {cpu: cpu.to_bytes(4, "little") for cpu in range(possible_cpus())}
         self._control = collector.control.copy()
         self._groups: dict[int, Tracked] = {}
+        self._parents: set[Path] = set()  # their folders' own
         self._named: set[int] = set()  # cgroup ids, as in what follows
         self._unnamed: set[int] = set()
         self._nurseries: set[int] = set()
@@ -99,7 +102,7 @@ class Tampering:
 
     def _changed_pins(self) -> Iterable[str]:
         folder = self._collector.pin
-        changed = [pin.name for pin, inode in self._pins.items() if _inode(pin) != inode]
+        changed = [Path(pin).name for pin, inode in self._pins.items() if _inode(pin) != inode]
         if names := self._once("pin", changed):
             yield (
                 f"Somebody removed or replaced pins in {folder} ({_listed(names)}), perhaps by "
@@ -109,10 +112,10 @@ class Tampering:
     def _stopped_processors(self) -> Iterable[str]:
         """Processors on which the program was told that another version counts."""
         # No other version begins while we run (baseline.kernel.succession).
-        cpus = {cpu: cpu.to_bytes(4, "little") for cpu in range(possible_cpus())}
-        stopped = [cpu for cpu, key in cpus.items() if self._counting.lookup(key) != self._serial]
+        lookup = self._counting.lookup
+        stopped = [cpu for cpu, key in self._cpus.items() if lookup(key) != self._serial]
         for cpu in stopped:
-            self._counting.update(cpus[cpu], self._serial)
+            self._counting.update(self._cpus[cpu], self._serial)
         if stopped:
             yield (
                 f"Somebody stopped the counting on processor {_listed(map(str, stopped))}: it goes "
@@ -121,13 +124,15 @@ class Tampering:
 
     def _changed_control(self) -> Iterable[str]:
         """The one record that user space writes: what names it is for ever, all else only grows."""
-        before, now = self._control[0], self._collector.control[0]
+        before, self._control = self._control, self._collector.control.copy()
+        if before.tobytes() == self._control.tobytes():
+            return
         wrong = [
             name
             for name in self._control.dtype.names or ()
-            if (now[name] != before[name] if name in _FOR_EVER else now[name] < before[name])
+            for old, new in [(before[name][0], self._control[name][0])]
+            if (new != old if name in _FOR_EVER else new < old)
         ]
-        self._control = self._collector.control.copy()
         if wrong:
             yield (
                 f"Somebody changed the program's control record ({_listed(wrong)}): programs and "
@@ -137,18 +142,21 @@ class Tampering:
     def _changed_owners(self) -> Iterable[str]:
         """Groups that are said to have ended, or to be another's, while their cgroup lives."""
         before, self._groups = self._groups, dict(self._tracker.groups)
+        if self._groups != before:
+            self._parents = {its.folder.parent for its in self._groups.values()}
         owners = self._collector.owners
         forgotten = [
             its for group, its in before.items() if self._groups.get(group) != its and _lives(its)
         ]
         for its in forgotten:  # the tracker has let go of it, and will give it another group
             self._collector.maps["tracked"].delete(_key(its.cgroup))
+        now = owners[list(self._groups)]
         wrong = [
             (group, its)
-            for group, its in self._groups.items()
-            if (owners["state"][group], owners["cgroup"][group])
-            != (layout.GROUP_TRACKED, its.cgroup)
-            and _lives(its)
+            for (group, its), state, cgroup in zip(
+                self._groups.items(), now["state"].tolist(), now["cgroup"].tolist(), strict=True
+            )
+            if (state, cgroup) != (layout.GROUP_TRACKED, its.cgroup) and _lives(its)
         ]
         for group, its in wrong:
             owners[group] = (its.cgroup, layout.GROUP_TRACKED, 0, 0)
@@ -211,7 +219,7 @@ class Tampering:
         """Folders of counted cgroups in which the kernel no longer looks for new ones."""
         nurseries = self._collector.maps["nurseries"]
         parents: dict[int, Path] = {}
-        for folder in {its.folder.parent for its in self._tracker.groups.values()}:
+        for folder in self._parents:
             with suppress(FileNotFoundError):
                 parents[cgroup_id(folder)] = folder
         watched = {
@@ -232,11 +240,13 @@ def _key(cgroup: int) -> bytes:
     return cgroup.to_bytes(8, "little")
 
 
-def _inode(path: Path) -> int | None:
-    # A pin has an inode of its own: one that was replaced has another.
-    with suppress(FileNotFoundError):
-        return path.stat().st_ino
-    return None
+def _inode(pin: str) -> int | None:
+    # A pin has an inode of its own: one that was replaced has another.  Asked for each in an
+    # interval, so without a Path, which takes several times as long.
+    try:
+        return os.stat(pin).st_ino  # noqa: PTH116
+    except FileNotFoundError:
+        return None
 
 
 def _lives(tracked: Tracked) -> bool:

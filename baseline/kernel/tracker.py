@@ -74,7 +74,9 @@ class Tracker:
         closed: set[Path] = set()
         for selector in self._selectors:
             self._watch_folders(selector)
-            for path in selector.existing(closed):
+            for path, cgroup in selector.existing_ids(closed).items():
+                if cgroup in self._known:
+                    continue
                 with contextlib.suppress(FileNotFoundError):  # gone since it was listed
                     self._track(path)
         for folder in sorted(closed - self._closed):

@@ -45,9 +45,14 @@ class CallModel(HierarchyModel[Call]):
     def surprises(self, window: Window) -> list[Surprise]:
         """The calls of a window that carry bits."""
         # Next to all windows have none, which one look at a table tells.
-        if self._is_known[calls_of(window.ngrams.ngrams)].all():
+        if self.are_known(calls_of(window.ngrams.ngrams)).all():
             return []
         return super().surprises(window)
+
+    def are_known(self, symbols: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+        """Whether each call was made in training."""
+        known: npt.NDArray[np.bool_] = self._is_known[symbols]
+        return known
 
     @cached_property
     def _is_known(self) -> npt.NDArray[np.bool_]:

@@ -170,6 +170,27 @@ class VolumeModel:
             for i in np.flatnonzero(bits)
         ]
 
+    def columns_of(self, symbols: Symbols) -> npt.NDArray[np.intp]:
+        """Positions of calls among those that were made in training; one more for all others."""
+        where = np.searchsorted(self.symbols, symbols)
+        if not len(self.symbols):
+            return where
+        known = self.symbols.take(where, mode="clip") == symbols
+        return np.where(known, where, len(self.symbols))
+
+    def is_usual(self, window: Window, counts: Integers) -> bool:
+        """Whether :meth:`surprises` finds nothing in a window, in a part of its time.
+
+        Args:
+            window: what the workload did.
+            counts: how often it made each call, shape (1, calls).
+        """
+        if not len(self.symbols) or not _can_tell(window, self.length):
+            return True
+        if isinstance(self._judge, CallMix):
+            return not self._judge.bits(counts).any()
+        return not (self._judge.bits_of_counts(counts)[0] > self._usual).any()
+
     def bits(self, item: Volume) -> float:
         """A single call carries nothing: its volume does."""
         return 0.0
@@ -349,11 +370,9 @@ class VolumeModel:
 
     def _count_in(self, window: Window) -> Integers:
         """What :func:`_count` says of one window, in half the time."""
-        made = symbols_of(window.ngrams.ngrams)
-        where = np.searchsorted(self.symbols, made)
-        known = self.symbols.take(where, mode="clip") == made
-        counts = np.bincount(where[known], window.ngrams.counts[known], len(self.symbols))
-        return counts.astype(np.int64)[None]
+        columns = self.columns_of(symbols_of(window.ngrams.ngrams))
+        counts = np.bincount(columns, window.ngrams.counts, len(self.symbols) + 1)
+        return counts[None, :-1].astype(np.int64)
 
     def _position(self, item: Volume) -> int | None:
         where = int(np.searchsorted(self.symbols, item.symbol))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from baseline.model.executions import ExecutionModel
 from baseline.model.held_out import HeldOut
 from baseline.model.ngrams import NgramModel
 from baseline.model.provenance import Provenance
+from baseline.model.quiet import Quiet
 from baseline.model.score import (
     MAX_EVIDENCE,
     NOVELTIES,
@@ -198,6 +200,22 @@ class WorkloadModel:
         }
         return self.judge(surprises, counted(window), window, explained=explained)
 
+    def score_of_quiet(self, window: Window) -> Score | None:
+        """What :meth:`score` says of a window that holds no surprise at all.
+
+        Returns:
+            The score, one for all of them; ``None`` where something may carry surprise.
+        """
+        return self._score_of_nothing if window in self._quiet else None
+
+    @cached_property
+    def _quiet(self) -> Quiet:
+        return Quiet(self.signals)
+
+    @cached_property
+    def _score_of_nothing(self) -> Score:
+        return self.judge({}, {})
+
     def score_item(self, item: Item) -> Score:
         """Judge one item by itself, as if a window held nothing else that is new."""
         found = {
@@ -342,10 +360,11 @@ def _by_signal(surprises: Surprises, shares: Mapping[Signal, float]) -> dict[Sig
 
 def counted(window: Window) -> dict[Signal, int]:
     """Signal of novelty -> what a window counted of which something could have been new."""
+    calls = window.ngrams.total
     inbound = sum(n for c, n in window.connections.items() if c.direction == "in")
     return {
-        Signal.NGRAMS: window.ngrams.total,
-        Signal.CALLS: window.ngrams.total,
+        Signal.NGRAMS: calls,
+        Signal.CALLS: calls,
         Signal.EXECUTIONS: sum(window.executions.values()),
         Signal.CONNECTIONS_IN: inbound,
         Signal.CONNECTIONS_OUT: sum(window.connections.values()) - inbound,

@@ -127,14 +127,18 @@ class CgroupSelector:
         Args:
             closed: takes the folders that we may not look into; what is in them is left out.
         """
-        found = [""]
+        return list(self.existing_ids(closed))
+
+    def existing_ids(self, closed: set[Path] | None = None) -> dict[str, int]:
+        """The same, each with its id: whoever lists a folder need not ask for them one by one."""
+        found = {"": 0}
         for part in self.parts:
-            found = [
-                f"{parent}/{name}".lstrip("/")
+            found = {
+                f"{parent}/{name}".lstrip("/"): number
                 for parent in found
-                for name in _children(self.mount / parent, part, closed)
-            ]
-        return sorted(found)
+                for name, number in _children(self.mount / parent, part, closed)
+            }
+        return dict(sorted(found.items()))
 
 
 def first_match(selectors: Sequence[CgroupSelector], path: str) -> CgroupSelector | None:
@@ -172,13 +176,18 @@ def _parts(path: str, text: str, mount: Path) -> tuple[str, ...]:
     return parts
 
 
-def _children(folder: Path, part: str, closed: set[Path] | None) -> list[str]:
-    """Names of the child cgroups of a folder that match one part of a selector."""
+def _children(folder: Path, part: str, closed: set[Path] | None) -> list[tuple[str, int]]:
+    """Names and ids of the child cgroups of a folder that match one part of a selector."""
     try:
         if not _WILDCARD.search(part):
-            return [part] if (folder / part).is_dir() else []
+            child = folder / part
+            return [(part, cgroup_id(child))] if child.is_dir() else []
         with os.scandir(folder) as entries:
-            return [e.name for e in entries if e.is_dir() and fnmatchcase(e.name, part)]
+            return [
+                (entry.name, entry.inode())
+                for entry in entries
+                if entry.is_dir() and fnmatchcase(entry.name, part)
+            ]
     except FileNotFoundError:
         return []  # the cgroup has just ended
     except PermissionError:

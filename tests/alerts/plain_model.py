@@ -78,6 +78,9 @@ class PlainModel:
     ) -> Score:
         return self._score(item for item in _items(window) if item not in without)
 
+    def score_of_quiet(self, window: Window) -> Score | None:
+        return None  # the long way round, always
+
     def score_item(self, item: Item) -> Score:
         return self._score([item])
 
