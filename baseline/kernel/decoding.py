@@ -22,7 +22,7 @@ def decode_connection(key: np.void) -> Connection:
     """A connection from ``layout.CONNECTION_KEY``; a folded one has no peer."""
     protocol = int(key["protocol"])
     return Connection(
-        layout.DIRECTIONS[int(key["direction"])],
+        layout.DIRECTIONS[int(key["direction"] > 0)],  # root may have put any number there
         _PROTOCOLS.get(protocol, str(protocol)),
         "" if key["folded"] else _address(int(key["family"]), key["address"].tobytes()),
         int(key["port"]),
