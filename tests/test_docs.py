@@ -1,6 +1,9 @@
 """What the documentation says is there, and what is there is documented."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +37,27 @@ def test_every_target_of_make_is_in_its_help() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split())
     assert targets == set(re.findall(r"^([a-z-]+):.*## ", makefile, re.M))
+
+
+def test_the_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
+    """In what a checkout holds: one by one, as they stand there, but for where lines end."""
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    for path in ROOT.iterdir():
+        if path.name not in ignored:
+            (tmp_path / path.name).symlink_to(path)
+    readme = (ROOT / "README.md").read_text()
+    examples = re.findall(r"^```\n\$ baseline (.*--from data/.*)\n([^`]*)```$", readme, re.M)
+    assert len(examples) == 2
+    for arguments, shown in examples:
+        done = subprocess.run(
+            [sys.executable, "-m", "baseline", *arguments.split()],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        for part in shown.split("\n\n"):
+            assert " ".join(part.split()) in " ".join(done.stdout.split())

@@ -10,6 +10,7 @@ import numpy as np
 from baseline.alerts.alert import RaisedBy
 from baseline.alerts.lasting_shift import KEPT
 from baseline.alerts.written_alert import WrittenAlert, WrittenEvidence
+from baseline.fitting import shortened
 from baseline.model.acceptance import accept, unknown_part
 from baseline.model.calls import alone, call_of
 from baseline.model.score import Call, Item, Signal, Volume
@@ -115,7 +116,7 @@ def accept_alerts(
     volumes = _volumes(calls, first) if isinstance(calls, VolumeModel) else {}
     judged = isinstance(calls, VolumeModel) and calls.judges_volumes
     after = accept(model, windows, dict(volumes.values()))
-    notes = [f"{_NOTE.format(a.id)}: {a.headline}"[:_LONGEST_NOTE] for a in first]
+    notes = [shortened(f"{_NOTE.format(a.id)}: {a.headline}", _LONGEST_NOTE) for a in first]
     return Acceptance(
         before=model,
         after=after.with_provenance(notes=(*after.provenance.notes, *notes)),

@@ -47,6 +47,17 @@ class RaisedBy(StrEnum):
     FLOOD = "flood"
 
 
+class Reason(StrEnum):
+    """Why it is an alert."""
+
+    THRESHOLD = "threshold"
+    """There is as much evidence as the budget asks for."""
+    WHOLLY_NEW = "wholly new"
+    """Something is new in every way that the model can tell, however much evidence that is."""
+    FLOOD = "flood"
+    """So much was new at once that what it was is not judged, however much evidence there is."""
+
+
 def leading_evidence(evidence: Iterable[Evidence], unseen: frozenset[Item]) -> Evidence:
     """The piece of evidence that says best what happened.
 
@@ -131,6 +142,13 @@ class Alert:
         return self.leading.signal
 
     @property
+    def reason(self) -> Reason:
+        """Why it is an alert: of several reasons, the first of :class:`Reason`."""
+        if self.score.bits >= self.score.threshold:
+            return Reason.THRESHOLD
+        return Reason.WHOLLY_NEW if self.score.wholly_new else Reason.FLOOD
+
+    @property
     def leading(self) -> Evidence:
         """The piece of evidence that says best what happened."""
         return leading_evidence(self.score.evidence, self.unseen)
@@ -187,6 +205,8 @@ class Alert:
         workload, replica    text
         headline             what happened, in one line
         test                 ``first sight``, ``window``, ``lasting shift`` or ``flood``
+        reason               why it is an alert: ``threshold`` (``bits`` reach it), or with fewer
+                             ``wholly new`` (in every way that the model can tell) or ``flood``
         signal               of the leading evidence: ``ngrams`` (known calls in a new order),
                              ``calls`` (never made before), ``executions``, ``connections_in``,
                              ``connections_out`` or ``volumes`` (of known calls)
@@ -226,6 +246,7 @@ class Alert:
             "replica": self.replica,
             "headline": self.headline,
             "test": self.test.value,
+            "reason": self.reason.value,
             "signal": self.signal.value,
             "bits": round(self.score.bits, 2),
             "threshold": round(self.score.threshold, 2),

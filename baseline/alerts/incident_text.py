@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from baseline.alerts.alert import Alert, iso_time
+from baseline.alerts.alert import Alert, Reason, iso_time
 from baseline.alerts.incident import Report
 from baseline.printable import printable
 from baseline.window import Connection, Execution
@@ -25,7 +25,7 @@ def update_of(report: Report, alert: Alert) -> RenderableType:
     )
     score = alert.score
     facts = [f"{score.bits:.1f} bits, threshold {score.threshold:.1f}"]
-    if score.bits < score.threshold and score.wholly_new:
+    if alert.reason == Reason.WHOLLY_NEW:
         facts.append("new in every way")
     if process := alert.process:
         facts.append(printable(f"{process.comm}, pid {process.pid}"))

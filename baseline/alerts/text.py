@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from baseline.alerts.alert import Alert, RaisedBy, iso_time
+from baseline.alerts.alert import Alert, RaisedBy, Reason, iso_time
 from baseline.alerts.incident import Event, Report
 from baseline.alerts.incident_text import end_of, update_of
 from baseline.interference import Interference
@@ -97,10 +97,8 @@ def renderable(alert: Alert) -> RenderableType:
     facts.add_column(overflow="fold")
     facts.add_row(
         "evidence",
-        f"{score.bits:.1f} bits, threshold {score.threshold:.1f}: {_once_in(alert)}",
+        f"{score.bits:.1f} bits, threshold {score.threshold:.1f}: {_why(alert)}",
     )
-    if score.bits < score.threshold and score.wholly_new:
-        facts.add_row("new", "in every way that the model can tell, which is always an alert")
     if alert.test == RaisedBy.SHIFT:
         facts.add_row("lasting", f"too little in a window, together since {iso_time(alert.start)}")
     if process := alert.process:
@@ -157,6 +155,15 @@ def _learned(alert: Alert, evidence: Evidence) -> str:
     if is_alone or math.isnan(evidence.without):
         return text
     return f"{text}; without it {evidence.without:.1f} bits"
+
+
+def _why(alert: Alert) -> str:
+    """How rare it is; where that alone would be no alert, what makes it one."""
+    if alert.reason == Reason.WHOLLY_NEW:
+        return "new in every way that the model can tell, which is always an alert"
+    if alert.reason == Reason.FLOOD:
+        return "so much that is new at once is always an alert"
+    return _once_in(alert)
 
 
 def _once_in(alert: Alert) -> str:

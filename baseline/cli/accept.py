@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
-from rich.cells import set_cell_size
 
 from baseline.alerts.accepting import accept_alerts
 from baseline.alerts.backtest import alerts_of
@@ -21,6 +20,7 @@ from baseline.cli.preview import losses_in, preview_of, recorded_windows
 from baseline.cli.progress import say
 from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError, UsageError
+from baseline.fitting import page
 from baseline.model.budget import Budget
 from baseline.model.score import Call, Item
 from baseline.model.storage import (
@@ -31,13 +31,11 @@ from baseline.model.storage import (
     save_models,
 )
 from baseline.model.workload_model import WorkloadModel
-from baseline.printable import printable
 from baseline.window import Execution
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-_WIDTH = 79
 _MAX_LINE_BYTES = 1 << 24
 
 
@@ -145,8 +143,7 @@ def command(
         for path in intrusions:
             lines += losses_in(acceptance, path)
     with writing_to_stdout():
-        for line in lines:
-            click.echo(set_cell_size(printable(line), _WIDTH).rstrip())
+        click.echo(page(lines))
     if preview:
         return
     changed = {a.after.workload: a.after for a in acceptances if a.changes_anything}

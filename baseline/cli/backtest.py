@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.cells import set_cell_size
 
 from baseline.alerts.alert import Alert
 from baseline.alerts.backtest import Backtest, Outcome
@@ -21,15 +20,14 @@ from baseline.cli.sources import SourceOptions, open_source
 from baseline.cli.stopping import StopSignals
 from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError
+from baseline.fitting import page
 from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
-from baseline.printable import printable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-_WIDTH = 79
 _LENGTHS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -149,8 +147,7 @@ def _told(outcomes: Iterable[Outcome]) -> list[_Told]:
 
 def _page(outcomes: Sequence[Outcome], told: Sequence[_Told]) -> str:
     several = len({outcome.budget for outcome in outcomes}) > 1
-    lines = [*_table(outcomes), "", *_listing(told, several=several)]
-    return "\n".join(set_cell_size(printable(line), _WIDTH).rstrip() for line in lines)
+    return page([*_table(outcomes), "", *_listing(told, several=several)])
 
 
 def _table(outcomes: Iterable[Outcome]) -> Iterator[str]:

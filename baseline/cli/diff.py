@@ -12,11 +12,11 @@ from baseline.cli.budget import budget_option
 from baseline.cli.output import writing_to_stdout
 from baseline.cli.progress import counted, say
 from baseline.errors import ModelError, UsageError
+from baseline.fitting import page
 from baseline.model.budget import Budget
 from baseline.model.comparison import Comparison, compare
 from baseline.model.storage import load_models
 from baseline.model.workload_model import WorkloadModel
-from baseline.printable import printable
 from baseline.report.comparison import comparison_document, comparison_page
 
 CHANGES_FOUND = 3
@@ -182,7 +182,7 @@ def _pages(differences: Differences) -> str:
     pages = [comparison_page(comparison).rstrip() for comparison in differences.comparisons]
     for side, names in (("A", differences.only_before), ("B", differences.only_after)):
         if names:
-            pages.append(printable(f"Only in {side}: {', '.join(names)}"))
+            pages.append(page([f"Only in {side}: {', '.join(names)}"]))
     return "\n\n".join(pages)
 
 

@@ -20,9 +20,8 @@ import click
 
 from baseline import __version__
 from baseline.cli.settings import Settings, name_environment_variables
-from baseline.cli.streams import takes_text
+from baseline.cli.streams import for_terminal, takes_text
 from baseline.errors import BaselineError
-from baseline.printable import printable
 
 COMMANDS = {
     "learn": "Learn what each workload normally does.",
@@ -185,7 +184,7 @@ def _show(message: str) -> None:
     with suppress(OSError):  # nobody listens
         if os.environ.get("BASELINE_DEBUG"):
             traceback.print_exc()
-        click.echo(printable(f"Error: {message}"), err=True)
+        click.echo(for_terminal(f"Error: {message}", sys.stderr), err=True)
 
 
 def _terminate(number: int, _: FrameType | None) -> NoReturn:

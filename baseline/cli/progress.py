@@ -11,8 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from baseline.cli.streams import takes_text
-from baseline.printable import printable
+from baseline.cli.streams import for_terminal, takes_text
 
 
 class _Untold:
@@ -48,7 +47,7 @@ def say(message: str) -> None:
     with bar.hidden() if bar else nullcontext(), suppress(OSError):
         if number := _untold.taken():
             click.echo(f"{counted(number, 'message')} before this had no reader.", err=True)
-        click.echo(printable(message), err=True)
+        click.echo(for_terminal(message, sys.stderr), err=True)
 
 
 def counted(number: int, noun: str) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from baseline.cli.progress import counted
 from baseline.errors import ModelError
+from baseline.fitting import shortened
 from baseline.model.quarantine import Quarantined, find_quarantined, without
 from baseline.window import Window
 
@@ -42,7 +43,7 @@ def quarantine(
     lines = [line for part in found for line in _lines(part, architecture)]
     if len(lines) > _STORED:
         lines[_STORED:] = [f"... and {len(lines) - _STORED:,} more"]
-    return without(windows, found), tuple(line[:_LINE] for line in lines)
+    return without(windows, found), tuple(shortened(line, _LINE) for line in lines)
 
 
 def _listing(workload: str, part: Quarantined, architecture: str) -> list[str]:

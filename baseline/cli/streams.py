@@ -1,8 +1,12 @@
-"""Streams that may be stuck because nobody reads them."""
+"""Streams that may be stuck because nobody reads them, or may be a terminal."""
 
+import os
 import select
 from contextlib import suppress
 from typing import TextIO
+
+from baseline.fitting import WIDTH, wrapped
+from baseline.printable import printable
 
 
 def takes_text(stream: TextIO, seconds: float = 0.0) -> bool:
@@ -19,3 +23,12 @@ def takes_text(stream: TextIO, seconds: float = 0.0) -> bool:
         ready.register(stream.fileno(), select.POLLOUT)
         return bool(ready.poll(seconds * 1000))
     return True
+
+
+def for_terminal(message: str, stream: TextIO) -> str:
+    """The message in lines that end between words, where the stream is a terminal."""
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # it is none
+        return printable(message)
+    return "\n".join(wrapped(message, width or WIDTH, folds=False))

@@ -83,22 +83,26 @@ def command(
     if models:
         loaded = load_models(models, signers)
         learned = {name: model.with_budget(budget) for name, model in loaded.items()}
-        say_what_is_supported(learned, budget)
     overview = Overview(learned)
     order = Order(sort) if sort else Order.SCORE if learned else Order.CALLS
     if once or not Terminal.is_there():
-        _print(source, learned, overview, order, once=once)
+        _print(source, learned, budget, overview, order, once=once)
     else:
-        _show(source, learned, overview, order)
+        _show(source, learned, budget, overview, order)
 
 
 def _show(
-    source: SourceOptions, learned: Mapping[str, WorkloadModel], overview: Overview, order: Order
+    source: SourceOptions,
+    learned: Mapping[str, WorkloadModel],
+    budget: Budget,
+    overview: Overview,
+    order: Order,
 ) -> None:
     with Terminal() as terminal, LiveScreen(terminal, overview, View(order)) as screen:
         screen.note("Loading the kernel program" if source.live else "")
         with open_source(source, screen, screen.note, writes=False) as opened:
             _check(learned, opened)
+            say_what_is_supported(learned, budget, screen.note)
             say_what_length_hides(learned, opened.interval, screen.note)
             for window in opened.windows():
                 overview.add(window)
@@ -155,6 +159,7 @@ class _Tables(StopSignals):
 def _print(
     source: SourceOptions,
     learned: Mapping[str, WorkloadModel],
+    budget: Budget,
     overview: Overview,
     order: Order,
     *,
@@ -165,6 +170,7 @@ def _print(
     tables = _Tables(overview, order, is_live=source.live and not once)
     with tables, open_source(source, tables, say, writes=False) as opened:
         _check(learned, opened)
+        say_what_is_supported(learned, budget, say)
         say_what_length_hides(learned, opened.interval, say)
         end = None
         for window in opened.windows():

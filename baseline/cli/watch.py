@@ -112,7 +112,6 @@ def command(
     learned = {
         name: model.with_budget(budget) for name, model in load_models(models, signers).items()
     }
-    say_what_is_supported(learned, budget)
     # Asked at the first sight of each replica: its manager forgets a container that has ended.
     find_container = lru_cache(_CONTAINERS_REMEMBERED)(container_of)
     detector = Detector(learned, container_of=find_container)
@@ -138,6 +137,7 @@ def command(
     ):
         for model in learned.values():
             require_architecture(model, opened.architecture)
+        say_what_is_supported(learned, budget, say)
         say_what_length_hides(learned, opened.interval, say)
         if metrics:
             metrics.follow(incidents, outputs.deliveries)
@@ -192,7 +192,9 @@ def _metrics(
     return metrics, server
 
 
-def say_what_is_supported(learned: Mapping[str, WorkloadModel], budget: Budget) -> None:
+def say_what_is_supported(
+    learned: Mapping[str, WorkloadModel], budget: Budget, say: Callable[[str], None]
+) -> None:
     """Tell which models would need more learning to keep the budget."""
     supported = [
         f"{name} {model.supported_budget}"

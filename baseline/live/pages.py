@@ -10,6 +10,7 @@ from rich.text import Text
 
 from baseline.alerts.alert import Alert
 from baseline.alerts.text import renderable
+from baseline.fitting import ELLIPSIS, shortened
 from baseline.live.overview import Row, Snapshot
 from baseline.live.table import LiveTable, fit
 from baseline.live.view import Order, Page, View, in_order
@@ -143,7 +144,9 @@ class Pages:
         )
         lost = f"{row.unaccounted:,} of {row.counted:,} counts" if row.unaccounted else "nothing"
         facts = [("running", running), ("new", f"{new} in the last minute")]
-        facts += [("", str(item)) for item in row.newest]
+        ellipsis = "~" if self._console.options.ascii_only else ELLIPSIS
+        room = self._console.width - 12
+        facts += [("", shortened(str(item), room, more=ellipsis)) for item in row.newest]
         if row.threshold is not None and row.bits is not None:
             score = f"{row.bits:.1f} bits at most in the last minute"
             threshold = f"threshold {row.threshold:.1f} for {row.budget}"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from baseline.fitting import ELLIPSIS, shortened
 from baseline.live.overview import Row
 from baseline.model.score import PEERS, Signal
 from baseline.printable import printable
@@ -112,11 +113,8 @@ _MARKER = "> "
 
 def fit(text: str, width: int, *, is_ascii: bool = False) -> str:
     """The text, which a workload may have chosen, in exactly so many columns of the terminal."""
-    text = printable(text)
-    if cell_len(text) <= width:
-        return set_cell_size(text, width)
-    more = "~" if is_ascii else "…"
-    return set_cell_size(text, max(width - 1, 0)) + more
+    more = "~" if is_ascii else ELLIPSIS
+    return set_cell_size(shortened(text, width, tail=0, more=more), width)
 
 
 def short(number: float, width: int) -> str:

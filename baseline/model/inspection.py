@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from textwrap import wrap
 
 import numpy as np
-from rich.cells import set_cell_size
 
+from baseline.fitting import page
 from baseline.model.call_volumes import level_range
 from baseline.model.completeness import SignalCompleteness
 from baseline.model.connections import ConnectionModel
@@ -15,7 +14,6 @@ from baseline.model.executions import ExecutionModel
 from baseline.model.score import PEERS, Signal
 from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
-from baseline.printable import printable
 from baseline.syscalls import symbol_name
 from baseline.window import Histogram
 
@@ -23,7 +21,6 @@ MOST_FALSE_ALARMS = 1000
 """In a week; more than that is no estimate, only a sign that learning was far too short."""
 
 _LISTED = 8
-_WIDTH = 79
 _TAIL = 0.05
 """Part of the windows on either side of what is usual."""
 
@@ -41,11 +38,7 @@ _ROWS: tuple[tuple[str, Signal | None, Histogram | None], ...] = (
 
 def describe(model: WorkloadModel) -> str:
     """A page of text, at most 80 columns wide, with nothing in it that a terminal could obey."""
-    return "\n".join(map(_fitted, _lines(model))) + "\n"
-
-
-def _fitted(line: str) -> str:
-    return set_cell_size(printable(line), _WIDTH).rstrip()
+    return f"{page(_lines(model))}\n"
 
 
 def _lines(model: WorkloadModel) -> Iterator[str]:
@@ -82,8 +75,7 @@ def _training(model: WorkloadModel) -> Iterator[str]:
     ledger = training.ledger
     yield f"Ledger   {_losses(ledger.lost, ledger.adds_up)}"
     if completeness := model.provenance.completeness:
-        said = f"State    {completeness.state}: {completeness.reason}"
-        yield from wrap(said, _WIDTH, subsequent_indent=" " * 9)
+        yield f"State    {completeness.state}: {completeness.reason}"
 
 
 def _knowledge(model: WorkloadModel) -> Iterator[str]:

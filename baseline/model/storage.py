@@ -1,6 +1,6 @@
 """Models on disk: a folder of a manifest and Parquet tables; loading one executes nothing.
 
-``models/FORMAT.md`` is the specification.  A model may come from an untrusted hand: sizes are
+``docs/model-format.md`` is the specification.  A model may come from an untrusted hand: sizes are
 bounded, tables are used only where their checksum is that of the manifest, and what they say has to
 make sense.  A signature covers the manifest's bytes, and through its checksums the whole model.
 """

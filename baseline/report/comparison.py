@@ -4,18 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.cells import set_cell_size
-
+from baseline.fitting import page
 from baseline.model.comparison import SHIFTING, Comparison, Difference
 from baseline.model.score import NOVELTIES, Call, Signal
 from baseline.model.share_changes import Shift
 from baseline.model.workload_model import WorkloadModel
-from baseline.printable import printable
 
 LISTED = 5
 """Items of each signal that a page lists."""
 
-_WIDTH = 79
 _NAMES = {
     Signal.EXECUTIONS: "programs",
     Signal.CONNECTIONS_OUT: "peers out",
@@ -34,8 +31,7 @@ _OCCURRENCES = {
 
 def comparison_page(comparison: Comparison) -> str:
     """A page of text, at most 80 columns wide, with nothing in it that a terminal could obey."""
-    lines = (set_cell_size(printable(line), _WIDTH).rstrip() for line in _lines(comparison))
-    return "\n".join(lines) + "\n"
+    return f"{page(_lines(comparison))}\n"
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from baseline.durable import new_file
 from baseline.errors import BaselineError, UsageError
+from baseline.fitting import shortened
 from baseline.model.inspection import programs_and_peers
 from baseline.model.ngrams import NgramModel
 from baseline.model.score import Signal
@@ -118,7 +119,8 @@ def _draw_listing(axes: "Axes", model: WorkloadModel) -> None:
     lines: list[str] = []
     for title, counts in zip(("Programs", "Peers"), programs_and_peers(model), strict=True):
         lines.append(f"{title} ({len(counts)})" if counts else f"{title}: none")
-        lines += [f"{count:>9,}  {name[-68:]}" for name, count in counts.most_common(_LISTED)]
+        listed = counts.most_common(_LISTED)
+        lines += [f"{count:>9,}  {shortened(name, 68)}" for name, count in listed]
         if len(counts) > _LISTED:
             lines.append(f"           and {len(counts) - _LISTED} more")
         lines.append("")

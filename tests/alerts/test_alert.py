@@ -1,11 +1,13 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from baseline.alerts.alert import Alert, RaisedBy, iso_time, leading_evidence
+from baseline.alerts.flood import Flood
 from baseline.container import Container
 from baseline.model.score import Call, Evidence, Item, Score, Seen, Signal, Volume, signal_of
 from baseline.sighting import Process
@@ -145,6 +147,7 @@ def test_as_json() -> None:
         "workload": "web",
         "replica": "demo/web",
         "test": "window",
+        "reason": "threshold",
         "signal": "executions",
         "bits": 32.11,
         "threshold": 21.99,
@@ -206,6 +209,28 @@ def test_as_json() -> None:
         False,
         "2026-11-22T23:58:20.000Z",
         "2026-11-22T23:59:50.000Z",
+    ]
+
+
+def test_every_key_of_the_json_is_documented() -> None:
+    rows = re.findall(r"^ {8}(\w+(?:, \w+)*)  +\S", Alert.to_dict.__doc__ or "", re.MULTILINE)
+    assert set(", ".join(rows).split(", ")) == set(alert(evidence(SHELL, 30.0)).to_dict())
+
+
+def test_json_says_what_makes_too_little_evidence_an_alert() -> None:
+    enough = alert(evidence(SHELL, 30.0))
+    little = replace(enough.score, bits=9.2, wholly_new=(Signal.EXECUTIONS,))
+    new = replace(enough, score=little)
+    flood = replace(
+        enough,
+        score=replace(little, wholly_new=()),
+        test=RaisedBy.FLOOD,
+        flood=Flood(1.0, 1200, 0, 0),
+    )
+    assert [a.to_dict()["reason"] for a in (enough, new, flood)] == [
+        "threshold",
+        "wholly new",
+        "flood",
     ]
 
 

@@ -227,8 +227,11 @@ def test_text_of_a_first_sight() -> None:
 def test_text_of_what_is_new_in_every_way() -> None:
     low = replace(alert().score, bits=17.8, p_value=2**-17.8, wholly_new=(Signal.EXECUTIONS,))
     shown = as_text(replace(alert(), score=low, once_in=2.2e5))
-    assert "evidence  17.8 bits, threshold 21.7: about once in 3 days of normal time\n" in shown
-    assert "new       in every way that the model can tell, which is always an alert\n" in shown
+    assert (
+        "  evidence  17.8 bits, threshold 21.7: new in every way that the model can tell,\n"
+        "            which is always an alert\n"
+    ) in shown
+    assert "normal time" not in shown  # as often as that it would be no alert
 
 
 def test_text_of_a_lasting_shift() -> None:
@@ -327,6 +330,7 @@ def test_text_of_a_flood() -> None:
         replace(alert(), score=low, test=RaisedBy.FLOOD, flood=Flood(1.0, 12, 3400, 560))
     )
     assert "flood: 12 new items, 3,400 events folded, 560 first sights held back in 1 s;" in shown
+    assert "evidence  3.0 bits, threshold 21.7: so much that is new at once is always" in shown
     assert "in every way" not in shown
 
 

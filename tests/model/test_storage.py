@@ -40,7 +40,7 @@ from baseline.model.storage import (
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
 
-FORMAT = Path(__file__).parents[2] / "models" / "FORMAT.md"
+FORMAT = Path(__file__).parents[2] / "docs" / "model-format.md"
 TABLES = (
     "ngrams suffixes contexts calls calls_contexts executions executions_contexts connections_in "
     "connections_in_contexts connections_out connections_out_contexts "
@@ -159,7 +159,7 @@ def test_the_same_model_gives_the_same_bytes(folder: Path, tmp_path: Path) -> No
 
 
 def test_the_format_is_described(folder: Path) -> None:
-    """Every file, field and column has its line in models/FORMAT.md."""
+    """Every file, field and column has its line in docs/model-format.md."""
     text = FORMAT.read_text()
     assert {path.name for path in folder.iterdir()} == {MANIFEST} | {
         f"{name}.parquet" for name in TABLES
