@@ -1,7 +1,8 @@
 """The command line: its list of commands, and the one door through which every error leaves.
 
-Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies or changes, where ``--fail-on`` asks for it;
-129, 130 and 143 where SIGHUP, Ctrl-C or SIGTERM ended a command that had nothing to keep.
+Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies, changes or incomplete models, where
+``--fail-on`` asks for it; 129, 130 and 143 where SIGHUP, Ctrl-C or SIGTERM ended a command that had
+nothing to keep.
 """
 
 import os
@@ -106,7 +107,8 @@ Options come from, the first that has them:
                    format = "json"
 
 \b
-Exit code: 0 fine, 1 error, 2 wrong use, 3 anomalies or changes (--fail-on)""",
+Exit code: 0 fine, 1 error, 2 wrong use,
+           3 anomalies, changes, incomplete models (--fail-on)""",
 )
 @click.version_option(__version__, prog_name="baseline")
 @click.option(
