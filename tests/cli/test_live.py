@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 from full_disk import small_disk
+from on_terminal import OnTerminal
 from requirements import require_tools
 from running import BASELINE, ENVIRONMENT, run
 
 from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.model.storage import load_models
 from baseline.recordings import Recording
 from baseline.workloads.cgroups import cgroup2_mount
 
@@ -186,7 +188,7 @@ def test_new_system_calls_alone_are_told_before_their_window_ends(
 
 
 @pytest.mark.usefixtures("service")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_recording_with_everything_written(
     number: signal.Signals, group: str, tmp_path: Path
 ) -> None:
@@ -200,6 +202,48 @@ def test_a_signal_ends_a_recording_with_everything_written(
     _, talk = end(record, number)
     assert talk.startswith(f"Wrote {tmp_path / 'out'}: ")
     assert Recording(tmp_path / "out").window_count > 0
+
+
+@pytest.mark.usefixtures("service")
+def test_a_terminal_that_is_closed_does_not_lose_what_was_learned(
+    group: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "models"
+    learn = ("learn", "--cgroup", f"svc={group}/*", "--interval", "200ms", "--out", out)
+    with OnTerminal(BASELINE, *learn) as terminal:
+        terminal.until_shown("Learning")
+        terminal.until_shown("unseen")  # there was a window
+        terminal.hang_up()
+        assert terminal.until_ended() == 0
+    assert load_models(out)["svc"].training.windows > 0
+
+
+@pytest.mark.usefixtures("service")
+def test_ctrl_c_twice_in_haste_does_not_lose_what_was_learned(group: str, tmp_path: Path) -> None:
+    out = tmp_path / "models"
+    learn = ("learn", "--cgroup", f"svc={group}/*", "--interval", "200ms", "--out", out)
+    with OnTerminal(BASELINE, *learn) as terminal:
+        terminal.until_shown("unseen")
+        terminal.press("\x03", "\x03")
+        assert terminal.until_ended() == 0
+    assert load_models(out)["svc"].training.windows > 0
+
+
+def test_nothing_is_learned_of_what_does_nothing(group: str, tmp_path: Path) -> None:
+    idle = cgroup2_mount() / group / "idle"
+    idle.mkdir()
+    try:
+        out = tmp_path / "models"
+        cgroup = ("--cgroup", f"svc={group}/idle", "--interval", "100ms", "--duration", "300ms")
+        done = run("learn", *cgroup, "--out", out)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            "Error: Nothing was counted of svc, and no model was written. "
+            "Learn while the service is at work, or give it more time."
+        )
+        assert not out.exists()
+    finally:
+        idle.rmdir()
 
 
 @pytest.mark.usefixtures("service")
