@@ -8,9 +8,12 @@ took most of that time.  For as long as it is fresh, what its reader has not rea
 nor let go.
 """
 
+import os
+import struct
 import time
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +44,9 @@ _UNREADABLE = (
 _SUFFIX = ".position"
 
 _HEAD = np.dtype([("serial", "<u8"), ("epoch", "<u8"), ("time", "<f8"), ("mark", "<i8")])
+
+_ALIVE = struct.Struct("<d")
+"""What a lock file holds: when its reader was last alive."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -73,13 +79,24 @@ class PositionFile:
 
     Attributes:
         held: whether it is ours; another process of the same name may have it.
+        last_alive: when the reader before us was last seen to run, which may be long after it kept
+            its position; of the monotonic clock, ``None`` where it is not known.
     """
 
     def __init__(self, name: str) -> None:
         _DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = _DIRECTORY / f"{name}{_SUFFIX}"
-        self._lock = self._path.with_suffix(".lock").open("w")
+        lock = self._path.with_suffix(".lock")
+        lock.touch()
+        self._lock = lock.open("r+b", buffering=0)
         self.held = try_lock(self._lock.fileno())
+        told = self._lock.read(_ALIVE.size)
+        self.last_alive: float | None = _ALIVE.unpack(told)[0] if len(told) == _ALIVE.size else None
+
+    def say_alive(self) -> None:
+        """Leave word for a successor that we ran until now."""
+        with suppress(OSError):  # it is for a message alone
+            os.pwrite(self._lock.fileno(), _ALIVE.pack(time.monotonic()), 0)
 
     def save(self, position: Position) -> None:
         """Replace what was kept.
