@@ -271,6 +271,59 @@ def test_a_recording_goes_on_over_a_full_disk(group: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("service")
+def test_a_workload_under_another_name_than_it_was_learned_by_is_told_at_once(
+    group: str, tmp_path: Path
+) -> None:
+    cgroup, models = ("--interval", "200ms"), tmp_path / "models"
+    run("learn", "--cgroup", f"svc={group}/*", *cgroup, "--duration", "1s", "--out", models)
+    watch = start("watch", "--cgroup", f"{group}/*", *cgroup, "--models", models)
+    assert watch.stderr
+    told = next(line for line in watch.stderr if line.startswith("There is no model of "))
+    assert watch.poll() is None
+    assert told == (
+        f"There is no model of {group}/service in {models}, which has models of svc alone: "
+        "learn it to have it watched, or name it as it was learned, with --cgroup NAME=GLOB.\n"
+    )
+    watch.send_signal(signal.SIGHUP)
+    talk = watch.communicate()[1]
+    assert watch.returncode == 1
+    assert talk.splitlines()[-1].startswith("Error: Nothing was judged: ")
+
+
+@pytest.mark.usefixtures("service")
+def test_what_a_killed_command_had_not_written_does_not_take_the_length_of_windows_away(
+    group: str, tmp_path: Path
+) -> None:
+    out, models, other = tmp_path / "out", tmp_path / "models", tmp_path / "other"
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "1s")
+    record = start("record", *cgroup, "--out", out)
+    while not out.exists():  # it comes with the first window, and is committed later
+        assert record.poll() is None
+    time.sleep(3)  # so that the window that catches up is long
+    record.kill()
+    record.communicate()
+    again = run("record", *cgroup, "--append", "--duration", "5s", "--out", out)
+    assert again.returncode == 0, again.stderr
+    (told,) = [line for line in again.stderr.splitlines() if line.startswith("Reading on")]
+    figures = re.fullmatch(
+        r"Reading on from a command that stopped (\d+) s ago: "
+        r"the (\d+) s that it had not kept are in one window",
+        told,
+    )
+    assert figures
+    stopped, kept = map(int, figures.groups())
+    assert kept > stopped
+    assert max(window.observed for window in Recording(out).windows()) > 2 * 10**9
+    assert run("learn", *cgroup, "--duration", "5s", "--out", other).returncode == 0
+    learned = run("learn", "--from", out, "--inherit", other, "--out", models)
+    assert learned.returncode == 0, learned.stderr
+    merged = run("merge", models, other, "--out", tmp_path / "merged")
+    assert merged.returncode == 0, merged.stderr
+    watched = run("watch", *cgroup, "--models", models, "--duration", "2s")
+    assert "was learned in windows of" not in watched.stderr
+
+
+@pytest.mark.usefixtures("service")
 def test_what_a_recording_lacks_at_the_end_is_an_error(group: str, tmp_path: Path) -> None:
     with small_disk(tmp_path, 8 << 20) as disk:
         out = disk.folder / "out"
