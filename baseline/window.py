@@ -215,12 +215,17 @@ class Ledger:
     @property
     def adds_up(self) -> bool:
         """Whether every count is accounted for: counted = recorded + overflowed + lost."""
-        return not any(t.missing for t in (self.ngrams, self.executions, self.connections))
+        return not any(tally.missing for tally in self.of_counts)
+
+    @property
+    def of_counts(self) -> tuple["Tally", "Tally", "Tally"]:
+        """Those of the three histograms."""
+        return self.ngrams, self.executions, self.connections
 
     @property
     def lost(self) -> int:
         """Counts lost, over the three signals."""
-        return self.ngrams.lost + self.executions.lost + self.connections.lost
+        return sum(tally.lost for tally in self.of_counts)
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(

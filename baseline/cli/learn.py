@@ -1,6 +1,6 @@
 """``baseline learn``: windows to models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.quarantining import quarantine as quarantined
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
-from baseline.errors import UsageError
+from baseline.errors import BaselineError, UsageError
 from baseline.model.budget import DEFAULT_BUDGET
 from baseline.model.completeness import WorkloadCompleteness
 from baseline.model.inheritance import inherit as inherited
@@ -26,7 +26,9 @@ from baseline.model.storage import load_models, require_no_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.recordings.format import HEADER_FILE
-from baseline.window import Histogram
+from baseline.window import Histogram, Window
+
+INCOMPLETE = 3
 
 CEILING = HOUR
 """Seconds after which ``--until-stable`` gives up, where no duration is given."""
@@ -38,9 +40,9 @@ CEILING = HOUR
 From a running service, and keep what was seen:
   baseline learn --cgroup system.slice/nginx.service --duration 10m \\
     --out models --recording recording
-Until it has seen enough, but two hours at most:
+Until it has seen enough, but two hours at most; in CI, fail if it has not:
   baseline learn --cgroup system.slice/nginx.service --until-stable \\
-    --duration 2h --out models
+    --duration 2h --out models --fail-on incomplete
 From recordings of several days or nodes:
   baseline learn --from monday --from tuesday --out models
 A new version, on top of what the one before did:
@@ -83,7 +85,14 @@ A new version, on top of what the one before did:
 )
 @click.option("--strict", is_flag=True, help="Refuse to learn where there is any such thing.")
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["incomplete"]),
+    help="Exit with 3 if a workload is not complete at the end; its model is written all the same.",
+)
+@click.pass_context
 def command(
+    context: click.Context,
     *,
     source: SourceOptions,
     until_stable: bool,
@@ -93,12 +102,14 @@ def command(
     quarantine: bool,
     strict: bool,
     force: bool,
+    fail_on: str | None,
 ) -> None:
     """Learn what each workload normally does.
 
     Watches this machine's kernel, or takes recordings, and writes a model for each workload.
     Let it see what is normal: the whole test suite, a canary, an ordinary day. Ctrl-C ends it
-    with a model of what was seen so far.
+    with a model of what was seen so far, and so does a terminal that is closed. A workload of which
+    nothing was counted gets no model.
     """
     _check_outputs(source, out, recording, force)
     if strict and not quarantine:
@@ -122,12 +133,14 @@ def command(
                 losses.add(window)
                 learning.add(window)
                 progress.report(learning.status)
+            was_interrupted = stop.is_requested
         require_windows(len(learning.windows), source)
         learning.finish()
-        for name in sorted(set(learning.windows) - set(predecessors)) if inherit else ():
+        counted_in = _with_counts(learning.windows)
+        for name in sorted(set(counted_in) - set(predecessors)) if inherit else ():
             say(f"{inherit} has no model of {name}: it starts from nothing.")
         models = []
-        for name, seen in sorted(learning.windows.items()):
+        for name, seen in sorted(counted_in.items()):
             windows, kept_out = (
                 quarantined(seen, opened.architecture, strict=strict, say=say)
                 if quarantine
@@ -139,19 +152,38 @@ def command(
                 model = WorkloadModel.fit(windows, opened.architecture)
             models.append(model.with_provenance(quarantined=kept_out))
         save_models(models, out, force=force)
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    console.print(_learned(models))
-    console.print(_completeness(learning.completeness))
-    if until_stable:
-        say(_verdict(learning))
-    supported = max((model.supported_budget for model in models), key=lambda b: b.per_second)
-    if supported.per_second > DEFAULT_BUDGET.per_second:
-        say(f"Too short to vouch for {DEFAULT_BUDGET}: it supports {supported}. Learn longer.")
-    if kept and kept.is_written:
-        say(f"Wrote {recording}.")
-    say(f"Wrote {out}: {counted(len(models), 'model')}; {losses.summary()}.")
-    if kept:
-        kept.require_written()
+        if was_interrupted and not source.live:
+            number = sum(map(len, learning.windows.values()))
+            say(f"Interrupted: learned from the first {counted(number, 'window')} alone.")
+        _tell(models, learning, until_stable)
+        if kept and kept.is_written:
+            say(f"Wrote {recording}.")
+        say(f"Wrote {out}: {counted(len(models), 'model')}; {losses.summary()}.")
+        if kept:
+            kept.require_written()
+    if fail_on and not learning.is_stable:
+        context.exit(INCOMPLETE)
+
+
+def _with_counts(windows: Mapping[str, list[Window]]) -> dict[str, list[Window]]:
+    """The workloads of which something was counted, and be it lost: others have no model.
+
+    Raises:
+        BaselineError: there is none.
+    """
+    counted_in = {
+        name: seen
+        for name, seen in windows.items()
+        if any(tally.counted for w in seen for tally in w.ledger.of_counts)
+    }
+    if not counted_in:
+        raise BaselineError(
+            f"Nothing was counted of {', '.join(sorted(windows))}, and no model was written",
+            "Learn while the service is at work, or give it more time",
+        )
+    for name in sorted(set(windows) - set(counted_in)):
+        say(f"Nothing was counted of {name}: no model of it is written.")
+    return counted_in
 
 
 def _check_outputs(source: SourceOptions, out: Path, recording: Path | None, force: bool) -> None:
@@ -191,6 +223,17 @@ def _verdict(learning: Learning) -> str:
         f"Not stable: {learning.complete} of {workloads} complete, for the reasons above. "
         "Learn longer."
     )
+
+
+def _tell(models: Sequence[WorkloadModel], learning: Learning, until_stable: bool) -> None:
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console.print(_learned(models))
+    console.print(_completeness(learning.completeness))
+    if until_stable:
+        say(_verdict(learning))
+    supported = max((model.supported_budget for model in models), key=lambda b: b.per_second)
+    if supported.per_second > DEFAULT_BUDGET.per_second:
+        say(f"Too short to vouch for {DEFAULT_BUDGET}: it supports {supported}. Learn longer.")
 
 
 def _rate(per_week: float) -> str:

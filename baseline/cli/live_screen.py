@@ -1,6 +1,5 @@
 """The live table on a terminal: drawn anew with what comes, and at the press of a key."""
 
-import signal
 import time
 from dataclasses import replace
 
@@ -27,9 +26,6 @@ class LiveScreen(StopSignals):
         overview: what is shown.
         view: what of it is shown first.
     """
-
-    # A connection that breaks must not leave the program in the kernel.
-    signals = (*StopSignals.signals, signal.SIGHUP)
 
     def __init__(self, terminal: Terminal, overview: Overview, view: View) -> None:
         super().__init__()

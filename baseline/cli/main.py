@@ -1,7 +1,8 @@
 """The command line: its list of commands, and the one door through which every error leaves.
 
-Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies or changes, where ``--fail-on`` asks for it;
-130 and 143 where Ctrl-C or SIGTERM ended a command that had nothing to keep.
+Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies, changes or incomplete models, where
+``--fail-on`` asks for it; 129, 130 and 143 where SIGHUP, Ctrl-C or SIGTERM ended a command that had
+nothing to keep.
 """
 
 import os
@@ -20,6 +21,7 @@ import click
 
 from baseline import __version__
 from baseline.cli.settings import Settings, name_environment_variables
+from baseline.cli.stopping import ending_signals
 from baseline.cli.streams import for_terminal, takes_text
 from baseline.errors import BaselineError
 
@@ -61,6 +63,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"baseline.cli.{cmd_name}").command
+        if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+            # It ended the process at once as long as there was nothing to clean up.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         name_environment_variables(command)
         if isinstance(ctx.obj, Settings):
             ctx.default_map = {cmd_name: ctx.obj.defaults_for(command)}
@@ -101,7 +106,8 @@ Options come from, the first that has them:
                    format = "json"
 
 \b
-Exit code: 0 fine, 1 error, 2 wrong use, 3 anomalies or changes (--fail-on)""",
+Exit code: 0 fine, 1 error, 2 wrong use,
+           3 anomalies, changes, incomplete models (--fail-on)""",
 )
 @click.version_option(__version__, prog_name="baseline")
 @click.option(
@@ -126,7 +132,7 @@ def main() -> None:
 
 
 def run() -> NoReturn:
-    """Entry point of the ``baseline`` program."""
+    """Run the command that the process was started with, and end the process."""
     # Whatever we write tells what runs here: for our user's eyes only.
     os.umask(0o077)
     # A stream that was closed before we began is one that nobody reads.
@@ -137,7 +143,9 @@ def run() -> NoReturn:
         if isinstance(stream, TextIOWrapper):
             # A terminal that lacks a character must not end a watch.
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in ending_signals():
+        if number != signal.SIGINT:
+            signal.signal(number, _terminate)
     # NumPy and pyarrow would start threads when they are imported, which would keep the rights that
     # a command gives up later (baseline.kernel.rights).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -145,6 +153,8 @@ def run() -> NoReturn:
     # Its own allocator keeps what a model took while it was read.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     code = exit_code(sys.argv[1:])
+    # All is done: what is left of Python would answer Ctrl-C with a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _drop_unwritable_output()
     sys.exit(code)
 

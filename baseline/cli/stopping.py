@@ -1,30 +1,48 @@
-"""Ctrl-C and SIGTERM as a request to come to an end, with everything written."""
+"""Ctrl-C and its like as a request to come to an end, with everything written."""
 
+import os
+import select
 import signal
+import sys
 import time
+from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import ClassVar, Self
+from typing import Self
+
+from baseline.cli.streams import takes_text
 
 LONGEST_WAIT = 0.1
 """Seconds after which a request is noticed at the latest."""
 
+_GIVES_UP = 3
+"""How many times Ctrl-C, or another signal and then Ctrl-C, do not wait for the end any more."""
+
+
+def ending_signals() -> list[signal.Signals]:
+    """What asks for the end: Ctrl-C, SIGTERM, and a terminal that is gone unless under nohup."""
+    hang_up = [signal.SIGHUP] * (signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)
+    return [signal.SIGINT, signal.SIGTERM, *hang_up]
+
 
 class StopSignals:
-    """While entered, SIGINT and SIGTERM do not interrupt: they make this return ``True``.
+    """While entered, the signals that ask for the end do not interrupt: this returns ``True``.
 
-    Work that can end early asks ``stop()`` between its steps.  A second Ctrl-C interrupts after
-    all, for those who cannot wait.
+    Work that can end early asks ``stop()`` between its steps.  Ctrl-C pressed twice in haste loses
+    nothing: the second one is answered, and the third interrupts, for those who cannot wait.
     """
-
-    signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM)
-    """What asks for the end."""
 
     def __init__(self) -> None:
         self._requested = False
+        self._signals = 0
 
     def __call__(self) -> bool:
         """Whether somebody wants the work to end."""
         return self._requested
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether a signal asked for it."""
+        return self._signals > 0
 
     def sleep(self, seconds: float) -> None:
         """Sleep, unless and until somebody wants the work to end."""
@@ -33,7 +51,7 @@ class StopSignals:
             time.sleep(min(left, LONGEST_WAIT))
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._request) for number in self.signals}
+        self._before = {n: signal.signal(n, self._request) for n in ending_signals()}
         return self
 
     def __exit__(
@@ -46,6 +64,30 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        if self._requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
         self._requested = True
+        self._signals += 1
+        if number == signal.SIGHUP:
+            _forget_lost_terminal()
+        if number == signal.SIGINT and self._signals > 1:
+            if self._signals >= _GIVES_UP:
+                _answer("Interrupted: what was not written by now is lost.")
+                raise KeyboardInterrupt
+            _answer("Ending in order; Ctrl-C once more ends at once, and loses what is unwritten.")
+
+
+def _answer(message: str) -> None:
+    """Tell it from within a signal handler, which may have interrupted a stream that writes."""
+    if takes_text(sys.stderr):
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{message}\n".encode())
+
+
+def _forget_lost_terminal() -> None:
+    """Where stderr was a terminal that is gone, let nothing fail for want of it."""
+    with suppress(OSError):
+        lost = select.poll()
+        lost.register(sys.stderr.fileno(), 0)
+        if any(state & select.POLLHUP for _, state in lost.poll(0)):
+            nobody = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nobody, sys.stderr.fileno())
+            os.close(nobody)

@@ -1,6 +1,6 @@
 """``baseline watch``: windows to alerts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from baseline.errors import ModelError
 from baseline.interference import Interference
 from baseline.memory import give_back
 from baseline.model.budget import Budget
+from baseline.model.merging import window_length
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Window
@@ -112,6 +113,8 @@ def command(
     learned = {
         name: model.with_budget(budget) for name, model in load_models(models, signers).items()
     }
+    known = _some(sorted(learned))
+    or_name_it = ", or name it as it was learned, with --cgroup NAME=GLOB" * source.live
     # Asked at the first sight of each replica: its manager forgets a container that has ended.
     find_container = lru_cache(_CONTAINERS_REMEMBERED)(container_of)
     detector = Detector(learned, container_of=find_container)
@@ -154,13 +157,18 @@ def command(
                 losses.add(observation)
                 progress.advance(f", {counted(detector.alerts, 'alert')}")
             for workload in detector.workloads_without_model():
-                say(f"There is no model of {workload} in {models}: learn it to have it watched.")
+                say(
+                    f"There is no model of {workload} in {models}, which has models of {known} "
+                    f"alone: learn it to have it watched{or_name_it}."
+                )
         for report in incidents.rest():
             outputs.write(report)
     if detector.windows and not detector.judged:
         raise ModelError(
-            f"Nothing was judged: {models} has models of {', '.join(sorted(learned))} alone",
-            "Name the workload as it was learned, with --cgroup NAME=GLOB",
+            f"Nothing was judged: {models} has models of {known} alone",
+            "Name the workload as it was learned, with --cgroup NAME=GLOB"
+            if source.live
+            else "Give a recording of a workload that was learned",
         )
     folded = counted(detector.folded, "anomalous window")
     say(
@@ -171,8 +179,7 @@ def command(
         + f" Tampered with: {counted(interferences, 'warning')}." * bool(interferences)
     )
     if still := still_open(incidents.open):
-        more = f" and {len(still) - _NAMED} more" * (len(still) > _NAMED)
-        say(f"Incidents still open: {', '.join(still[:_NAMED])}{more}.")
+        say(f"Incidents still open: {_some(still)}.")
     if fail_on and (detector.alerts or interferences):
         context.exit(ANOMALIES_FOUND)
     outputs.require_delivered()
@@ -192,6 +199,12 @@ def _metrics(
     return metrics, server
 
 
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many there are beyond."""
+    more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
 def say_what_is_supported(
     learned: Mapping[str, WorkloadModel], budget: Budget, say: Callable[[str], None]
 ) -> None:
@@ -202,10 +215,9 @@ def say_what_is_supported(
         if budget.per_second < model.supported_budget.per_second
     ]
     if supported:
-        more = f" and {len(supported) - _NAMED} more" * (len(supported) > _NAMED)
         say(
             f"Learning was too short to vouch for {budget} (it supports "
-            f"{', '.join(supported[:_NAMED])}{more}): thresholds are extrapolated. Learn longer."
+            f"{_some(supported)}): thresholds are extrapolated. Learn longer."
         )
 
 
@@ -214,7 +226,7 @@ def say_what_length_hides(
 ) -> None:
     """Tell which models were calibrated on windows of quite another length."""
     for name, model in sorted(learned.items()):
-        length = model.training.window_seconds
+        length = (window_length(model) or 0) / 1e9 or model.training.window_seconds
         if not length / 2 <= interval <= length * 2:
             say(
                 f"{name} was learned in windows of {length:.3g} s, these are of {interval:g} s: "

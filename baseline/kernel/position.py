@@ -10,9 +10,12 @@ its reader has not read is neither wiped nor let go.
 
 import json
 import math
+import os
 import re
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +45,9 @@ _KIND = re.compile(r"[<|][uiV][1-9]\d{0,3}", re.ASCII)
 """Numbers and raw bytes, as numpy writes their types."""
 
 _SUFFIX = ".position"
+
+_ALIVE = struct.Struct("<d")
+"""What a lock file holds: when its reader was last alive."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -74,13 +80,24 @@ class PositionFile:
 
     Attributes:
         held: whether it is ours; another process of the same name may have it.
+        last_alive: when the reader before us was last seen to run, which may be long after it kept
+            its position; of the monotonic clock, ``None`` where it is not known.
     """
 
     def __init__(self, name: str) -> None:
         _DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = _DIRECTORY / f"{name}{_SUFFIX}"
-        self._lock = self._path.with_suffix(".lock").open("w")
+        lock = self._path.with_suffix(".lock")
+        lock.touch()
+        self._lock = lock.open("r+b", buffering=0)
         self.held = try_lock(self._lock.fileno())
+        told = self._lock.read(_ALIVE.size)
+        self.last_alive: float | None = _ALIVE.unpack(told)[0] if len(told) == _ALIVE.size else None
+
+    def say_alive(self) -> None:
+        """Leave word for a successor that we ran until now."""
+        with suppress(OSError):  # it is for a message alone
+            os.pwrite(self._lock.fileno(), _ALIVE.pack(time.monotonic()), 0)
 
     def save(self, position: Position) -> None:
         """Replace what was kept.

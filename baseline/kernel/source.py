@@ -228,11 +228,15 @@ class KernelSource:
         elif left:
             self._say(
                 f"What was counted in the {time.monotonic() - left.time:.0f} s since a command "
-                "stopped cannot be read: its program is gone, or has another layout"
+                "kept where it was cannot be read: its program is gone, or has another layout"
             )
         if left and self._gap:
-            seconds = time.monotonic() - left.time
-            self._say(f"Reading on from where a command stopped {seconds:.0f} s ago")
+            now = time.monotonic()
+            stopped = max(left.time, (self._position and self._position.last_alive) or left.time)
+            self._say(
+                f"Reading on from a command that stopped {now - stopped:.0f} s ago: the "
+                f"{now - left.time:.0f} s that it had not kept are in one window"
+            )
         if not older:
             remove_unneeded(self._collector)
         self._older_is_needed = older is not None
@@ -240,6 +244,8 @@ class KernelSource:
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""
         mark = commit(self._reclaimer.is_urgent)
+        if self._position:
+            self._position.say_alive()
         if mark is None:
             return
         if self._position:

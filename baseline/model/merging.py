@@ -66,16 +66,19 @@ def require_alike(models: Sequence[WorkloadModel]) -> None:
             f"The models of {workload} are of {' and '.join(architectures)}, whose calls differ",
             "Keep the models of each architecture in a folder of their own",
         )
-    lengths = sorted({length for model in models if (length := _length(model)) is not None})
+    lengths = sorted({length for model in models if (length := window_length(model)) is not None})
     if lengths and lengths[-1] > SAME_LENGTH * lengths[0]:
         texts = [f"{length / 1e9:.3g} s" if length else "no single length" for length in lengths]
         raise ModelError(
             f"The models of {workload} were learned from windows of {' and '.join(texts)}",
-            "Learn them with the same --interval",
+            "Learn them with the same --interval"
+            if lengths[0]
+            else "Learn each from windows of one --interval: nine in ten have to be of that "
+            "length, and those that a command caught up on after a kill are longer",
         )
 
 
-def _length(model: WorkloadModel) -> int | None:
+def window_length(model: WorkloadModel) -> int | None:
     """Length of a window in nanoseconds, 0 for none; ``None`` where no call tells of it."""
     volumes = model.signals[Signal.VOLUMES]
     return volumes.length if isinstance(volumes, VolumeModel) and volumes.items else None

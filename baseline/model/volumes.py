@@ -34,7 +34,11 @@ SAME_LENGTH = 2
 """Windows are of one length if they differ by no more than this factor ..."""
 
 _SAME_LENGTH_SHARE = 0.9
-"""... but for one in ten: a recording may begin and end with a part of a window."""
+"""... but for one in ten ..."""
+
+_ODD_LENGTHS = 2
+"""... or for two of a few: a recording may begin with what was caught up on after a kill, and end
+with a part of a window."""
 
 _MAX_STATES = 1 << 12
 _SYMBOL_BITS_WITH_KIND = SYMBOL_BITS + 64 - KIND_SHIFT
@@ -395,7 +399,9 @@ def _common_length(windows: Sequence[Window]) -> int:
     observed = np.array([window.observed for window in windows])
     length = int(np.median(observed))
     alike = (observed * SAME_LENGTH >= length) & (observed <= length * SAME_LENGTH)
-    return length if alike.mean() >= _SAME_LENGTH_SHARE else 0
+    odd = len(windows) - int(alike.sum())
+    may_be_odd = max((1 - _SAME_LENGTH_SHARE) * len(windows), _ODD_LENGTHS)
+    return length if odd <= may_be_odd and 2 * odd < len(windows) else 0
 
 
 def _count(windows: Sequence[Window], symbols: Symbols) -> Integers:

@@ -1,10 +1,20 @@
+import os
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+from conftest import windows, write_recording
 from running import run
 
+from baseline.cli import sources
+from baseline.cli.main import exit_code
 from baseline.model.storage import load_models
 from baseline.recordings import RecordingWriter
+from baseline.recordings.replay import replay
+from baseline.window import Window
 
 
 def test_learning_from_a_recording(models: Path, normal: Path, tmp_path: Path) -> None:
@@ -74,6 +84,55 @@ def test_nothing_is_made_of_nothing(tmp_path: Path) -> None:
         "Give recordings that hold windows.\n"
     )
     assert not (tmp_path / "models").exists()
+
+
+def idle(workload: str) -> Iterator[Window]:
+    """A service of which nothing was counted."""
+    for window in windows(workload, 30, 1):
+        yield Window(workload, window.replica, window.start, window.end, window.observed)
+
+
+def test_a_model_of_nothing_is_not_written(models: Path, tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "idle", list(idle("web")))
+    out = shutil.copytree(models, tmp_path / "models")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    done = run("learn", "--from", recording, "--out", out, "--force")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: Nothing was counted of web, and no model was written. "
+        "Learn while the service is at work, or give it more time.\n"
+    )
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_workloads_of_which_nothing_was_counted_are_named(tmp_path: Path) -> None:
+    content = [w for pair in zip(windows("web", 30, 1), idle("api"), strict=True) for w in pair]
+    recording = write_recording(tmp_path / "recording", content)
+    done = run("learn", "--from", recording, "--out", tmp_path / "models")
+    assert done.returncode == 0
+    assert "Nothing was counted of api: no model of it is written.\n" in done.stderr
+    assert done.stderr.endswith("models: 1 model; nothing lost.\n")
+    assert list(load_models(tmp_path / "models")) == ["web"]
+
+
+def test_a_replay_that_was_interrupted_says_so(
+    normal: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[Window]:
+        for number, window in enumerate(replay(*arguments, **options)):
+            if number == 100:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield window
+
+    monkeypatch.setattr(sources, "replay_recordings", interrupted)
+    out = str(tmp_path / "models")
+    assert exit_code(["learn", "--from", str(normal), "--out", out]) == 0
+    said = capsys.readouterr().err
+    assert "Interrupted: learned from the first 100 windows alone.\n" in said
+    assert sum(model.training.windows for model in load_models(tmp_path / "models").values()) == 100
 
 
 def test_a_recording_that_is_none(tmp_path: Path) -> None:

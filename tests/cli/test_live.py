@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 from full_disk import small_disk
+from on_terminal import OnTerminal
 from requirements import require_tools
 from running import BASELINE, ENVIRONMENT, run
 
 from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.model.storage import load_models
 from baseline.recordings import Recording
 from baseline.workloads.cgroups import cgroup2_mount
 
@@ -186,7 +188,7 @@ def test_new_system_calls_alone_are_told_before_their_window_ends(
 
 
 @pytest.mark.usefixtures("service")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_recording_with_everything_written(
     number: signal.Signals, group: str, tmp_path: Path
 ) -> None:
@@ -200,6 +202,48 @@ def test_a_signal_ends_a_recording_with_everything_written(
     _, talk = end(record, number)
     assert talk.startswith(f"Wrote {tmp_path / 'out'}: ")
     assert Recording(tmp_path / "out").window_count > 0
+
+
+@pytest.mark.usefixtures("service")
+def test_a_terminal_that_is_closed_does_not_lose_what_was_learned(
+    group: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "models"
+    learn = ("learn", "--cgroup", f"svc={group}/*", "--interval", "200ms", "--out", out)
+    with OnTerminal(BASELINE, *learn) as terminal:
+        terminal.until_shown("Learning")
+        terminal.until_shown("unseen")  # there was a window
+        terminal.hang_up()
+        assert terminal.until_ended() == 0
+    assert load_models(out)["svc"].training.windows > 0
+
+
+@pytest.mark.usefixtures("service")
+def test_ctrl_c_twice_in_haste_does_not_lose_what_was_learned(group: str, tmp_path: Path) -> None:
+    out = tmp_path / "models"
+    learn = ("learn", "--cgroup", f"svc={group}/*", "--interval", "200ms", "--out", out)
+    with OnTerminal(BASELINE, *learn) as terminal:
+        terminal.until_shown("unseen")
+        terminal.press("\x03", "\x03")
+        assert terminal.until_ended() == 0
+    assert load_models(out)["svc"].training.windows > 0
+
+
+def test_nothing_is_learned_of_what_does_nothing(group: str, tmp_path: Path) -> None:
+    idle = cgroup2_mount() / group / "idle"
+    idle.mkdir()
+    try:
+        out = tmp_path / "models"
+        cgroup = ("--cgroup", f"svc={group}/idle", "--interval", "100ms", "--duration", "300ms")
+        done = run("learn", *cgroup, "--out", out)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            "Error: Nothing was counted of svc, and no model was written. "
+            "Learn while the service is at work, or give it more time."
+        )
+        assert not out.exists()
+    finally:
+        idle.rmdir()
 
 
 @pytest.mark.usefixtures("service")
@@ -224,6 +268,59 @@ def test_a_recording_goes_on_over_a_full_disk(group: str, tmp_path: Path) -> Non
         # Without a gap: what is not in one window is in the next.
         for before, after in pairwise(windows):
             assert abs(after.start - before.end) < 10**9
+
+
+@pytest.mark.usefixtures("service")
+def test_a_workload_under_another_name_than_it_was_learned_by_is_told_at_once(
+    group: str, tmp_path: Path
+) -> None:
+    cgroup, models = ("--interval", "200ms"), tmp_path / "models"
+    run("learn", "--cgroup", f"svc={group}/*", *cgroup, "--duration", "1s", "--out", models)
+    watch = start("watch", "--cgroup", f"{group}/*", *cgroup, "--models", models)
+    assert watch.stderr
+    told = next(line for line in watch.stderr if line.startswith("There is no model of "))
+    assert watch.poll() is None
+    assert told == (
+        f"There is no model of {group}/service in {models}, which has models of svc alone: "
+        "learn it to have it watched, or name it as it was learned, with --cgroup NAME=GLOB.\n"
+    )
+    watch.send_signal(signal.SIGHUP)
+    talk = watch.communicate()[1]
+    assert watch.returncode == 1
+    assert talk.splitlines()[-1].startswith("Error: Nothing was judged: ")
+
+
+@pytest.mark.usefixtures("service")
+def test_what_a_killed_command_had_not_written_does_not_take_the_length_of_windows_away(
+    group: str, tmp_path: Path
+) -> None:
+    out, models, other = tmp_path / "out", tmp_path / "models", tmp_path / "other"
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "1s")
+    record = start("record", *cgroup, "--out", out)
+    while not out.exists():  # it comes with the first window, and is committed later
+        assert record.poll() is None
+    time.sleep(3)  # so that the window that catches up is long
+    record.kill()
+    record.communicate()
+    again = run("record", *cgroup, "--append", "--duration", "5s", "--out", out)
+    assert again.returncode == 0, again.stderr
+    (told,) = [line for line in again.stderr.splitlines() if line.startswith("Reading on")]
+    figures = re.fullmatch(
+        r"Reading on from a command that stopped (\d+) s ago: "
+        r"the (\d+) s that it had not kept are in one window",
+        told,
+    )
+    assert figures
+    stopped, kept = map(int, figures.groups())
+    assert kept > stopped
+    assert max(window.observed for window in Recording(out).windows()) > 2 * 10**9
+    assert run("learn", *cgroup, "--duration", "5s", "--out", other).returncode == 0
+    learned = run("learn", "--from", out, "--inherit", other, "--out", models)
+    assert learned.returncode == 0, learned.stderr
+    merged = run("merge", models, other, "--out", tmp_path / "merged")
+    assert merged.returncode == 0, merged.stderr
+    watched = run("watch", *cgroup, "--models", models, "--duration", "2s")
+    assert "was learned in windows of" not in watched.stderr
 
 
 @pytest.mark.usefixtures("service")

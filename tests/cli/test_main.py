@@ -8,7 +8,7 @@ from types import ModuleType
 
 import click
 import pytest
-from running import run
+from running import BASELINE, ENVIRONMENT, run
 
 from baseline import __version__
 from baseline.cli.main import COMMANDS, exit_code
@@ -77,6 +77,27 @@ def test_help_imports_no_numbers() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("program", [[BASELINE], [sys.executable, "-m", "baseline"]])
+@pytest.mark.parametrize("module", ["click", "numpy"])
+def test_ctrl_c_in_the_first_moments_just_ends_it(
+    program: list[object], module: str, tmp_path: Path
+) -> None:
+    """Wherever imports are: those of the command line, or those of a command."""
+    (tmp_path / f"{module}.py").write_text("print('importing', flush=True)\nwhile True: pass\n")
+    with subprocess.Popen(
+        [*map(str, program), "learn"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == ("", "")
+        assert process.returncode == -signal.SIGINT
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,6 +91,17 @@ def test_the_duration_is_a_ceiling(steady: Path, tmp_path: Path) -> None:
     assert verdict[:6] == "Not stable: 0 of 2 workloads".split()
 
 
+def test_who_asks_for_it_can_tell_by_the_exit_code(steady: Path, tmp_path: Path) -> None:
+    failing = ("--fail-on", "incomplete")
+    short = learn(steady, tmp_path / "short", "--duration", "2m", *failing)
+    assert short.returncode == 3
+    assert short.stderr.endswith("short: 2 models; nothing lost.\n")
+    assert sorted(load_models(tmp_path / "short")) == ["api", "web"]
+    assert learn(steady, tmp_path / "long", *failing).returncode == 0
+    without = ("learn", "--from", steady, "--duration", "2m", "--out", tmp_path / "without")
+    assert run(*without, *failing).returncode == 3
+
+
 def test_what_was_lost_never_becomes_complete(tmp_path: Path) -> None:
     content = list(windows("web", 400, 1))
     total = content[3].ngrams.total

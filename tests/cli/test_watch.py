@@ -227,7 +227,11 @@ def test_watching_what_has_no_model_is_an_error(models: Path, tmp_path: Path) ->
     other = DATA / ("redis" if name != "redis" else "nginx") / "intruded"
     done = run("watch", "--from", other, "--models", tmp_path / "one", "--fail-on", "anomaly")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("Error: Nothing was judged: ")
+    alone = f"{tmp_path / 'one'} has models of {name} alone"
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: Nothing was judged: {alone}. Give a recording of a workload that was learned."
+    )
+    assert "--cgroup" not in done.stderr  # which excludes --from
 
 
 def test_closed_streams_are_ones_that_nobody_reads(models: Path, intruded: Path) -> None:

@@ -310,6 +310,17 @@ def test_windows_that_cannot_tell_are_neither_judged_nor_learned(
     assert not model.surprises(replace(window, **change))
 
 
+def test_a_few_windows_of_another_length_do_not_take_away_that_of_the_others(
+    counts: list[list[int]],
+) -> None:
+    """What was caught up on after a kill, and what is left of a window at the end."""
+    (caught_up, left) = (replace(seconds_of(counts)[0], **change) for change in (LONG, SHORT))
+    few = seconds_of(counts[:5])
+    assert fit([*few[:3], caught_up, *few[3:]])[0].length == SECOND
+    assert fit([*few[:3], caught_up, *few[3:], left])[0].length == SECOND
+    assert fit([*few, caught_up, left, left])[0].length == 0
+
+
 def test_a_recording_of_lossy_windows_is_judged_by_nothing(counts: list[list[int]]) -> None:
     model, held_out = fit([replace(window, **LOSSY) for window in seconds_of(counts)])
     assert not held_out.any()

@@ -125,6 +125,9 @@ def test_windows_of_other_lengths_and_calls_of_other_numbers_are_refused(
     ]
     with pytest.raises(ModelError, match=r"windows of 1 s and 10 s.*same --interval"):
         merge([model, fit(slow)])
+    mixed = fit(minutes[90:120] + slow)
+    with pytest.raises(ModelError, match=r"no single length and 1 s.*caught up on after a kill"):
+        merge([model, mixed])
     arm = WorkloadModel.fit(minutes[60:90], "aarch64")
     with pytest.raises(ModelError, match=r"aarch64 and x86_64.*folder of their own"):
         merge([model, arm])
