@@ -355,6 +355,8 @@ class _Appearances:
         """Take the items of one window."""
         # Sets and dictionaries go through what is shown; only what is new is gone through here.
         shown = dict.fromkeys(items, position)
+        if not shown:
+            return
         own = self._own.setdefault(replica, set())
         for item in shown.keys() - self._first.keys():
             self._first[item] = replica, position
