@@ -103,7 +103,8 @@ def _check_ngram_columns(
     """The same of the n-grams of several windows, one after the other.
 
     Args:
-        ngrams, counts: of all windows.
+        ngrams: of all windows.
+        counts: of all windows.
         starts: where those of each window begin.
     """
     ascends = np.append(True, ngrams[1:] > ngrams[:-1])
