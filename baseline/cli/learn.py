@@ -149,7 +149,8 @@ def command(
             if name in predecessors:
                 model = inherited(windows, predecessors[name], opened.architecture)
             else:
-                model = WorkloadModel.fit(windows, opened.architecture)
+                known = learning.completeness_of(windows)
+                model = WorkloadModel.fit(windows, opened.architecture, completeness=known)
             models.append(model.with_provenance(quarantined=kept_out))
         save_models(models, out, force=force)
         if was_interrupted and not source.live:

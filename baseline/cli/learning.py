@@ -1,6 +1,8 @@
 """What was seen so far while learning, and how complete that is."""
 
 from collections import defaultdict
+from collections.abc import Sequence
+from operator import is_
 
 from baseline.model.completeness import (
     CompletenessAccumulator,
@@ -8,6 +10,7 @@ from baseline.model.completeness import (
     WorkloadCompleteness,
     percent,
 )
+from baseline.model.workload_model import in_order
 from baseline.window import Window
 
 HOUR = 3600.0
@@ -48,6 +51,17 @@ class Learning:
         """Estimate once more, of all windows."""
         for name in self.windows:
             self._estimate(name)
+
+    def completeness_of(self, windows: Sequence[Window]) -> WorkloadCompleteness | None:
+        """The estimate of these windows, where it is the last one, and they came in order of time.
+
+        Args:
+            windows: of one workload that was added.
+        """
+        name = windows[0].workload
+        came = self.windows[name]
+        is_theirs = len(came) == len(windows) and all(map(is_, in_order(windows), came))
+        return self.completeness[name] if is_theirs else None
 
     @property
     def complete(self) -> int:

@@ -6,7 +6,7 @@ So no piece of evidence is in both.  Programs find a new order of their calls ev
 and next to never a new call: on a scale of their own, calls need not wait until they outweigh that.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,6 +19,8 @@ from baseline.model.score import Call, Signal
 from baseline.model.signal_model import Surprise
 from baseline.syscalls import KIND_FOLDED, KIND_SHIFT, SYMBOL_BITS, calls_of, symbol_name
 from baseline.window import Window
+
+_CHUNK = 1 << 13
 
 
 class CallModel(HierarchyModel[Call]):
@@ -41,6 +43,15 @@ class CallModel(HierarchyModel[Call]):
         counts = np.zeros(len(symbols), np.int64)
         np.add.at(counts, where, window.ngrams.counts)
         return dict(zip(map(Call, symbols.tolist()), counts.tolist(), strict=True))
+
+    @classmethod
+    def histograms(cls, windows: Sequence[Window]) -> Sequence[Mapping[Call, int]]:
+        """The calls of each window, counted by whole columns."""
+        return [
+            histogram
+            for start in range(0, len(windows), _CHUNK)
+            for histogram in _histograms(windows[start : start + _CHUNK])
+        ]
 
     def surprises(self, window: Window) -> list[Surprise]:
         """The calls of a window that carry bits."""
@@ -85,6 +96,21 @@ class CallModel(HierarchyModel[Call]):
         """What is made most."""
         most = self.usual.get(())
         return f"{len(self.occurrences):,} other calls, most of all {most}" if most else "no calls"
+
+
+def _histograms(windows: Sequence[Window]) -> Iterable[Mapping[Call, int]]:
+    """What :meth:`CallModel.histogram` says of each window."""
+    made = calls_of(np.concatenate([window.ngrams.ngrams for window in windows]))
+    symbols = np.flatnonzero(np.bincount(made))
+    sums = np.zeros((len(windows), len(symbols)), np.int64)
+    window_of_row = np.repeat(np.arange(len(windows)), [len(window.ngrams) for window in windows])
+    counts = np.concatenate([window.ngrams.counts for window in windows])
+    column = np.zeros(1 << 16, np.int64)
+    column[symbols] = np.arange(len(symbols))
+    np.add.at(sums, (window_of_row, column[made]), counts)
+    calls = list(map(Call, symbols.tolist()))
+    for row in sums.tolist():
+        yield {call: count for call, count in zip(calls, row, strict=True) if count}
 
 
 def alone(call: Call) -> int:

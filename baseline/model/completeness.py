@@ -7,7 +7,7 @@ seen, which is enough to tell, for any cut of the time into slices, what one sli
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -49,6 +49,9 @@ _MAX_NUMBER = 1 << 63
 _MAX_REASON = 200
 
 Integers = npt.NDArray[np.int64]
+
+_NgramsOfWindow = tuple[npt.NDArray[np.uint64], int, int]
+"""Distinct n-grams of a window, its replica, and its position in it."""
 
 
 class State(StrEnum):
@@ -184,6 +187,8 @@ class CompletenessAccumulator:
         self._windows_of: list[int] = []  # each replica
         self._appearances = {signal: _Appearances() for signal in Histogram}
         self._places = _Appearances()
+        # n-grams wait until they are asked for: many windows at once are several times as fast.
+        self._pending: list[_NgramsOfWindow] = []
         self._ledger = Ledger()
         self._until: int | None = None
         self._covered = 0
@@ -197,11 +202,11 @@ class CompletenessAccumulator:
         if replica == len(self._windows_of):
             self._windows_of.append(0)
         for signal, items in (
-            (Histogram.NGRAMS, window.ngrams.ngrams.tolist()),
             (Histogram.EXECUTIONS, window.executions),
             (Histogram.CONNECTIONS, window.connections),
         ):
             self._appearances[signal].add(items, replica, self._windows_of[replica])
+        self._pending.append((window.ngrams.ngrams, replica, self._windows_of[replica]))
         places = _places(window.connections)
         self._places.add(places, replica, self._windows_of[replica])
         self._windows_of[replica] += 1
@@ -229,6 +234,9 @@ class CompletenessAccumulator:
     def _figures(self) -> Figures:
         if not self._seconds:
             return {}
+        if self._pending:
+            self._appearances[Histogram.NGRAMS].add_ngrams(self._pending)
+            self._pending = []
         cut = _Slices(self._windows_of)
         return {
             signal: appearances.figures(cut, self._windows, self._seconds)
@@ -355,12 +363,41 @@ class _Appearances:
         """Take the items of one window."""
         # Sets and dictionaries go through what is shown; only what is new is gone through here.
         shown = dict.fromkeys(items, position)
+        if not shown:
+            return
         own = self._own.setdefault(replica, set())
         for item in shown.keys() - self._first.keys():
             self._first[item] = replica, position
             own.add(item)
         self._several |= shown.keys() - own
         self._last.update(shown)
+
+    def add_ngrams(self, windows: Sequence[_NgramsOfWindow]) -> None:
+        """Take the n-grams of many windows; they are all that is ever added."""
+        sizes = [len(ngrams) for ngrams, _, _ in windows]
+        ngrams = np.concatenate([ngrams for ngrams, _, _ in windows])
+        replica, position = (
+            np.repeat(np.array([window[i] for window in windows], np.int64), sizes) for i in (1, 2)
+        )
+        distinct = np.unique(ngrams)
+        item_of_row = np.searchsorted(distinct, ngrams)
+        # Of what is assigned to one place several times, the last stays.
+        last = np.zeros(len(distinct), np.int64)
+        last[item_of_row] = position
+        first_row = np.zeros(len(distinct), np.int64)
+        first_row[item_of_row[::-1]] = np.arange(len(ngrams))[::-1]
+        items = distinct.tolist()
+        firsts = zip(replica[first_row].tolist(), position[first_row].tolist(), strict=True)
+        owner = np.array(
+            [
+                self._first.setdefault(item, first)[0]
+                for item, first in zip(items, firsts, strict=True)
+            ],
+            np.int64,
+        )
+        elsewhere = item_of_row[replica != owner[item_of_row]]
+        self._several.update(distinct[np.unique(elsewhere)].tolist())
+        self._last.update(zip(items, last.tolist(), strict=True))
 
     def figures(self, cut: _Slices, windows: int, seconds: float) -> SignalCompleteness:
         """What follows from them."""

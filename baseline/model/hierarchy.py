@@ -193,6 +193,11 @@ class HierarchyModel(ABC, Generic[Kind]):
         """The items of a window with their counts."""
 
     @classmethod
+    def histograms(cls, windows: Sequence[Window]) -> Sequence[Mapping[Kind, int]]:
+        """The items of each window with their counts."""
+        return [cls.histogram(window) for window in windows]
+
+    @classmethod
     @abstractmethod
     def decode(cls, item: Any) -> Kind:
         """An item from nested tuples.
@@ -227,7 +232,7 @@ class HierarchyModel(ABC, Generic[Kind]):
         cls, windows: Sequence[Window], blocks: Sequence[int], architecture: str
     ) -> tuple[Self, Floats]:
         """Learn; see :class:`SignalModel`."""
-        histograms = [cls.histogram(window) for window in windows]
+        histograms = cls.histograms(windows)
         incidence = count_incidence(histograms, blocks, cls.levels)
         seen: dict[Kind, list[int]] = {}
         for window, histogram in zip(windows, histograms, strict=True):

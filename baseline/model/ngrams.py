@@ -135,7 +135,7 @@ class _Incidence:
     """One order by block of time: like :class:`_Order`, with a column for each block.
 
     Attributes:
-        suffix_of_row: for each row that was counted, the position of its suffix.
+        shown: each suffix with each window that shows it, as in :func:`_shown`.
     """
 
     length: int
@@ -143,31 +143,34 @@ class _Incidence:
     context_windows: Integers
     suffixes: Ngrams
     suffix_windows: Integers
-    suffix_of_row: npt.NDArray[np.intp]
+    shown: Integers
 
     @classmethod
-    def count(
-        cls,
-        distinct: Ngrams,
-        ngram_of_row: npt.NDArray[np.intp],
-        window_of_row: Integers,
-        blocks: Integers,
-        length: int,
-    ) -> "_Incidence":
-        kept, suffix_of_ngram = np.unique(suffixes(distinct, length + 1), return_inverse=True)
+    def count(cls, longer: Ngrams, shown: Integers, blocks: Integers, length: int) -> "_Incidence":
+        """Count the suffixes of what is longer.
+
+        Args:
+            longer: distinct n-grams, or suffixes of one symbol more.
+            shown: each of them with each window that shows it, as in :func:`_shown`.
+            blocks: number of each window's block.
+            length: of the contexts.
+        """
+        kept, suffix_of_longer = np.unique(suffixes(longer, length + 1), return_inverse=True)
         contexts, context_of_suffix = np.unique(contexts_of(kept, length), return_inverse=True)
-        suffix_of_row = suffix_of_ngram[ngram_of_row]
-        context_of_row = context_of_suffix[suffix_of_row]
-        context_windows = _windows_by_block(context_of_row, len(contexts), window_of_row, blocks)
+        if not np.array_equal(kept, longer):  # whole n-grams are their own suffixes
+            shown = _shown(suffix_of_longer, len(kept), shown, len(blocks))
         if length == 0:  # every window shows the context of everything, an idle one too
             contexts, context_windows = np.zeros(1, np.uint64), np.bincount(blocks)[None, :]
+        else:
+            with_context = _shown(context_of_suffix, len(contexts), shown, len(blocks))
+            context_windows = _windows_by_block(with_context, len(contexts), blocks)
         return cls(
             length,
             contexts,
             context_windows,
             kept,
-            _windows_by_block(suffix_of_row, len(kept), window_of_row, blocks),
-            suffix_of_row,
+            _windows_by_block(shown, len(kept), blocks),
+            shown,
         )
 
     def order(self, without: int | None = None) -> _Order:
@@ -180,14 +183,56 @@ class _Incidence:
         return _Order(self.length, self.contexts, context_windows, self.suffixes, suffix_windows)
 
 
-def _windows_by_block(
-    key_of_row: npt.NDArray[np.intp], keys: int, window_of_row: Integers, blocks: Integers
-) -> Integers:
+def _shown(shorter_of: npt.NDArray[np.intp], keys: int, shown: Integers, windows: int) -> Integers:
+    """Each shorter key with each window that shows it, from the longer ones with theirs.
+
+    Windows show fewer short keys than long ones, so that going from the longest to the shortest
+    there is less to count each time.
+
+    Args:
+        shorter_of: for each longer key, the position of the shorter one.
+        keys: how many shorter ones there are.
+        shown: ``longer key * windows + window``, distinct.
+        windows: how many windows there are.
+
+    Returns:
+        ``shorter key * windows + window``, distinct.
+    """
+    longer, window = np.divmod(shown, windows)
+    return _distinct(shorter_of[longer] * windows + window, keys * windows)
+
+
+def _windows_by_block(shown: Integers, keys: int, blocks: Integers) -> Integers:
     """In how many windows of each block each key stands, shape (keys, blocks)."""
-    pairs = _distinct(key_of_row.astype(np.int64) * len(blocks) + window_of_row, keys * len(blocks))
     number = int(blocks.max(initial=-1)) + 1
-    cells = pairs // len(blocks) * number + blocks[pairs % len(blocks)]
+    key, window = np.divmod(shown, len(blocks))
+    cells = key * number + blocks[window]
     return np.bincount(cells, minlength=keys * number).reshape(keys, number)
+
+
+def _held_out_bits(ngrams: Ngrams, incidence: Sequence[_Incidence]) -> Floats:
+    """Surprise of each n-gram to all blocks but one, shape (blocks, n-grams).
+
+    Args:
+        ngrams: distinct n-grams.
+        incidence: by length of the context, from 0.
+    """
+    newest = incidence[0]
+    made, call = calls_of(newest.suffixes), calls_of(ngrams)
+    bits = np.zeros((newest.suffix_windows.shape[1], len(ngrams)))
+    places = []
+    for order in incidence:
+        suffix = suffixes(ngrams, order.length + 1)
+        context = contexts_of(suffix, order.length)
+        places.append((order.suffixes.searchsorted(suffix), order.contexts.searchsorted(context)))
+    for block in range(len(bits)):
+        elsewhere = made[newest.order(without=block).suffix_windows > 0]
+        is_known = np.isin(call, elsewhere)
+        for order, (suffix_at, context_at) in zip(incidence, places, strict=True):
+            others = order.order(without=block)
+            is_new = is_known & (others.suffix_windows[suffix_at] == 0)
+            bits[block] += np.where(is_new, others.escapes()[context_at], 0.0)
+    return bits
 
 
 def _distinct(numbers: Integers, below: int) -> Integers:
@@ -263,26 +308,13 @@ class NgramModel:
         ends = [max(w.start, w.end) for w in windows]  # the clock may be set back
         np.minimum.at(seen[:, 0], ngram_of_row, np.repeat([w.start for w in windows], sizes))
         np.maximum.at(seen[:, 1], ngram_of_row, np.repeat(ends, sizes))
-        incidence = [
-            _Incidence.count(calls.ngrams, ngram_of_row, window_of_row, block_of_window, length)
-            for length in range(NGRAM_LENGTH)
-        ]
-        bits_of_row = np.zeros(len(ngrams))
-        block_of_row = block_of_window[window_of_row]
-        newest = incidence[0]
-        made = calls_of(newest.suffixes)
-        for block in sorted(set(blocks)):
-            rows = np.flatnonzero(block_of_row == block)
-            elsewhere = made[newest.order(without=block).suffix_windows > 0]
-            is_known = np.isin(made, elsewhere)[newest.suffix_of_row[rows]]
-            for order in incidence:
-                others = order.order(without=block)
-                suffix = order.suffix_of_row[rows]
-                context = np.searchsorted(
-                    order.contexts, contexts_of(order.suffixes[suffix], order.length)
-                )
-                is_new = is_known & (others.suffix_windows[suffix] == 0)
-                bits_of_row[rows] += np.where(is_new, others.escapes()[context], 0.0)
+        incidence: list[_Incidence] = []
+        longer, shown = calls.ngrams, ngram_of_row * len(windows) + window_of_row
+        for length in reversed(range(NGRAM_LENGTH)):
+            incidence.insert(0, _Incidence.count(longer, shown, block_of_window, length))
+            longer, shown = incidence[0].suffixes, incidence[0].shown
+        bits = _held_out_bits(calls.ngrams, incidence)
+        bits_of_row = bits[block_of_window[window_of_row], ngram_of_row]
         held_out = np.bincount(window_of_row, bits_of_row, len(windows)).astype(np.float64)
         orders = [order.order() for order in incidence]
         return cls(calls, seen, orders, architecture), held_out

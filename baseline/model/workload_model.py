@@ -12,7 +12,7 @@ from baseline.errors import ModelError
 from baseline.model.budget import DEFAULT_BUDGET, Budget
 from baseline.model.calls import CallModel, call_of
 from baseline.model.combination import Combination
-from baseline.model.completeness import completeness_of
+from baseline.model.completeness import WorkloadCompleteness, completeness_of
 from baseline.model.connections import InboundModel, OutboundModel
 from baseline.model.executions import ExecutionModel
 from baseline.model.held_out import HeldOut
@@ -95,8 +95,19 @@ class WorkloadModel:
         self._set_budget(budget)
 
     @classmethod
-    def fit(cls, windows: Sequence[Window], architecture: str = ARCHITECTURE) -> "WorkloadModel":
+    def fit(
+        cls,
+        windows: Sequence[Window],
+        architecture: str = ARCHITECTURE,
+        *,
+        completeness: WorkloadCompleteness | None = None,
+    ) -> "WorkloadModel":
         """Learn from windows of one workload, of any number of replicas, in any order.
+
+        Args:
+            windows: of one workload.
+            architecture: of the machine that was watched.
+            completeness: that of these windows in order of time, where it is known already.
 
         Raises:
             ModelError: there is nothing to learn from.
@@ -115,13 +126,11 @@ class WorkloadModel:
             signal: kind.fit(ordered, blocks, architecture)
             for signal, kind in SIGNAL_MODELS.items()
         }
+        counts = list(map(counted, ordered))
         _, replica = np.unique([window.replica for window in ordered], return_inverse=True)
         held_out = HeldOut(
             {signal: bits for signal, (_, bits) in fitted.items()},
-            {
-                signal: np.array([counted(window)[signal] for window in ordered], np.int64)
-                for signal in NOVELTIES
-            },
+            {signal: np.array([its[signal] for its in counts], np.int64) for signal in NOVELTIES},
             replica.astype(np.int64),
         )
         signals = {signal: model for signal, (model, _) in fitted.items()}
@@ -131,7 +140,7 @@ class WorkloadModel:
             Training.of(ordered),
             signals,
             held_out,
-            provenance=Provenance(completeness_of(ordered)),
+            provenance=Provenance(completeness or completeness_of(ordered)),
         )
 
     def with_provenance(self, **changes: Any) -> "WorkloadModel":

@@ -45,11 +45,16 @@ def check(window: Window) -> None:
             ``in`` nor ``out``, a text is too long or not Unicode, or there are more than
             ``MAX_ENTRIES`` entries or ``MAX_NAMED`` executions and connections.
     """
+    _check_ngrams(window.ngrams)
+    _check_all_but_ngrams(window)
+
+
+def _check_all_but_ngrams(window: Window) -> None:
+    """All of :func:`check` but the n-grams themselves."""
     _check_texts(window.workload, window.replica)
     _check_numbers("time", (window.start, window.end), -_MAX_COUNT, _MAX_COUNT)
     _check_numbers("observed time", (window.observed,), 0, _MAX_COUNT)
     _check_numbers("tally", _ledger_values(window.ledger), 0, _MAX_COUNT)
-    _check_ngrams(window.ngrams)
     for execution, count in window.executions.items():
         if not 1 <= len(execution.lineage) <= MAX_LINEAGE:
             raise ValueError(f"a lineage of {len(execution.lineage)} images")
@@ -89,7 +94,22 @@ def _check_ngrams(histogram: NgramCounts) -> None:
     types = str(ngrams.dtype), str(counts.dtype)
     if types != ("uint64", "int64") or ngrams.shape != (len(counts),):
         raise ValueError("n-grams and counts that are not two arrays of uint64 and int64")
-    if not np.all(ngrams[1:] > ngrams[:-1]):
+    _check_ngram_columns(ngrams, counts, [0])
+
+
+def _check_ngram_columns(
+    ngrams: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64], starts: Sequence[int]
+) -> None:
+    """The same of the n-grams of several windows, one after the other.
+
+    Args:
+        ngrams: of all windows.
+        counts: of all windows.
+        starts: where those of each window begin.
+    """
+    ascends = np.append(True, ngrams[1:] > ngrams[:-1])
+    ascends[[start for start in starts if start < len(ngrams)]] = True
+    if not ascends[: len(ngrams)].all():
         raise ValueError("n-grams that do not ascend")
     if not np.all(counts > 0):
         raise ValueError("a count of n-grams that is not positive")
@@ -207,6 +227,7 @@ def from_tables(tables: Mapping[str, pa.Table], first: int) -> list[Window]:
     observed = table["observed_ns"].to_pylist()
     ledgers = np.stack([as_array(table[name]) for name in LEDGER_COLUMNS], axis=1).tolist()
     ngrams, ngram_counts = (as_array(tables["ngrams"][name]) for name in ("ngram", "count"))
+    _check_ngram_columns(ngrams, ngram_counts, bounds["ngrams"])
     executions = _executions(tables["executions"])
     connections = _connections(tables["connections"])
 
@@ -224,7 +245,7 @@ def from_tables(tables: Mapping[str, pa.Table], first: int) -> list[Window]:
             connections=_mapping(connections[of["connections"]]),
             ledger=_ledger(ledgers[row]),
         )
-        check(window)
+        _check_all_but_ngrams(window)
         windows.append(window)
     return windows
 

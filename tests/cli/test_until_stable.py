@@ -13,7 +13,7 @@ from running import run
 
 from baseline.cli.learning import Learning, estimated
 from baseline.cli.progress import ProgressBar
-from baseline.model.completeness import percent
+from baseline.model.completeness import completeness_of, percent
 from baseline.model.storage import load_models
 from baseline.window import Ledger, Tally, Window
 from baseline.workloads.cgroups import cgroup2_mount
@@ -148,6 +148,21 @@ def test_the_status_is_that_of_the_least_complete() -> None:
     learning.finish()
     worst = learning.completeness["api"]
     assert f"up to {percent(worst.unseen_mass_bound)} unseen" in learning.status
+
+
+def test_a_model_takes_the_estimate_of_the_same_windows_in_order() -> None:
+    seen = list(changing("api", 40))
+    learning, backwards = Learning(), Learning()
+    for window, last_first in zip(seen, reversed(seen), strict=True):
+        learning.add(window)
+        backwards.add(last_first)
+    learning.finish()
+    backwards.finish()
+    assert learning.completeness_of(list(seen)) == completeness_of(seen)
+    assert learning.completeness_of(seen[1:]) is None
+    changed = [replace(seen[0], ngrams=ngrams_of(SERVING, 1)), *seen[1:]]
+    assert learning.completeness_of(changed) is None
+    assert backwards.completeness_of(backwards.windows["api"]) is None
 
 
 def test_numbers_have_the_digits_that_mean_something() -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import small_windows
 
+from baseline.model.calls import CallModel
 from baseline.model.ngrams import _distinct
 from baseline.model.volumes import VolumeModel, _count
 from baseline.syscalls import symbols_of
@@ -14,6 +15,12 @@ from baseline.window import Window
 @given(st.lists(st.integers(0, 99)), st.sampled_from([100, 10**6]))
 def test_distinct_numbers_are_a_sorted_set(numbers: list[int], below: int) -> None:
     assert _distinct(np.array(numbers, np.int64), below).tolist() == sorted(set(numbers))
+
+
+@given(st.lists(small_windows, min_size=1, max_size=4))
+def test_calls_of_many_windows_are_counted_as_those_of_each(windows: list[Window]) -> None:
+    expected = [list(CallModel.histogram(window).items()) for window in windows]
+    assert [list(its.items()) for its in CallModel.histograms(windows)] == expected
 
 
 @given(small_windows, small_windows)
