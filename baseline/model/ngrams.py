@@ -13,236 +13,27 @@ Shorter n-grams are marginals of the histogram, so nothing but the histogram is 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baseline.model.novelty import Floats, Integers, discount, escape_bits
+from baseline.model.contexts import Ngrams, Order, are_among, contexts_of, suffixes
+from baseline.model.ngram_incidence import count_incidence, held_out_bits
+from baseline.model.novelty import Floats, Integers, discount
 from baseline.model.score import Seen, Signal
 from baseline.model.signal_model import Surprise
-from baseline.model.thinning import MOST_WINDOWS, fewer_appearances, fewer_windows
+from baseline.model.thinning import MOST_WINDOWS
 from baseline.parquet import as_array, described
 from baseline.syscalls import (
-    KIND_SHIFT,
     NGRAM_LENGTH,
-    SYMBOL_BITS,
     calls_of,
     ngram_names,
     symbol_name,
     unpack,
 )
 from baseline.window import NgramCounts, Window
-
-Ngrams = npt.NDArray[np.uint64]
-
-_KIND = np.uint64(~((1 << KIND_SHIFT) - 1) & 0xFFFFFFFFFFFFFFFF)
-_SYMBOL = np.uint64(SYMBOL_BITS)
-_DENSE = 16
-
-
-def suffixes(ngrams: Ngrams, length: int) -> Ngrams:
-    """The last ``length`` symbols of each n-gram, with its kind."""
-    low = np.uint64((1 << SYMBOL_BITS * length) - 1)
-    return ngrams & (low | _KIND)
-
-
-def contexts_of(suffix: Ngrams, length: int) -> Ngrams:
-    """What comes before the last symbol of each suffix, with its kind.
-
-    Without any call before it the context is that of everything, whatever the kind.
-    """
-    if length == 0:
-        return np.zeros_like(suffix)
-    return (suffix & ~_KIND) >> _SYMBOL | suffix & _KIND
-
-
-@dataclass(frozen=True)
-class _Order:
-    """What was seen with contexts of one length.
-
-    Attributes:
-        length: of the contexts.
-        contexts: distinct contexts, ascending, shape (c,).
-        context_windows: windows in which each was seen, shape (c,).
-        suffixes: distinct suffixes of one symbol more, ascending, shape (s,).
-        suffix_windows: windows in which each was seen, shape (s,).
-    """
-
-    length: int
-    contexts: Ngrams
-    context_windows: Integers
-    suffixes: Ngrams
-    suffix_windows: Integers
-
-    @classmethod
-    def merged(cls, parts: Sequence["_Order"]) -> "_Order":
-        """What all of them saw, of the same length; they share no window."""
-        contexts, context_windows = _sums(
-            [part.contexts for part in parts], [part.context_windows for part in parts]
-        )
-        kept, suffix_windows = _sums(
-            [part.suffixes for part in parts], [part.suffix_windows for part in parts]
-        )
-        return cls(parts[0].length, contexts, context_windows, kept, suffix_windows)
-
-    def discounted(self, factor: float, most: int) -> "_Order":
-        """The same of fewer windows, of any context at most so many."""
-        context_of_suffix = np.searchsorted(self.contexts, contexts_of(self.suffixes, self.length))
-        return replace(
-            self,
-            context_windows=fewer_windows(self.context_windows, factor, most),
-            suffix_windows=fewer_appearances(
-                self.suffix_windows, self.context_windows[context_of_suffix], factor, most
-            ),
-        )
-
-    def capped(self, most: int) -> "_Order":
-        """The same with nothing in more windows than this."""
-        return replace(
-            self,
-            context_windows=np.minimum(self.context_windows, most),
-            suffix_windows=np.minimum(self.suffix_windows, most),
-        )
-
-    def escapes(self) -> Floats:
-        """Surprise of something new in each context, shape (c,)."""
-        once = contexts_of(self.suffixes[self.suffix_windows == 1], self.length)
-        singletons = np.bincount(np.searchsorted(self.contexts, once), minlength=len(self.contexts))
-        return escape_bits(self.context_windows, singletons)
-
-    def require_of(self, ngrams: Ngrams) -> None:
-        """Check that this is what can have been seen of these n-grams.
-
-        Raises:
-            ValueError: it is not.
-        """
-        contexts = contexts_of(self.suffixes, self.length)
-        distinct = np.unique(contexts) if self.length else np.zeros(1, np.uint64)
-        if not np.array_equal(self.suffixes, np.unique(suffixes(ngrams, self.length + 1))):
-            raise ValueError("the suffixes are not those of the n-grams")
-        if not np.array_equal(self.contexts, distinct) or (self.context_windows < 1).any():
-            raise ValueError("the contexts are not those of the n-grams, or one was never seen")
-        most = self.context_windows[np.searchsorted(self.contexts, contexts)]
-        if ((self.suffix_windows < 1) | (self.suffix_windows > most)).any():
-            raise ValueError("a suffix was seen in more windows than its context")
-
-
-@dataclass(frozen=True)
-class _Incidence:
-    """One order by block of time: like :class:`_Order`, with a column for each block.
-
-    Attributes:
-        shown: each suffix with each window that shows it, as in :func:`_shown`.
-    """
-
-    length: int
-    contexts: Ngrams
-    context_windows: Integers
-    suffixes: Ngrams
-    suffix_windows: Integers
-    shown: Integers
-
-    @classmethod
-    def count(cls, longer: Ngrams, shown: Integers, blocks: Integers, length: int) -> "_Incidence":
-        """Count the suffixes of what is longer.
-
-        Args:
-            longer: distinct n-grams, or suffixes of one symbol more.
-            shown: each of them with each window that shows it, as in :func:`_shown`.
-            blocks: number of each window's block.
-            length: of the contexts.
-        """
-        kept, suffix_of_longer = np.unique(suffixes(longer, length + 1), return_inverse=True)
-        contexts, context_of_suffix = np.unique(contexts_of(kept, length), return_inverse=True)
-        if not np.array_equal(kept, longer):  # whole n-grams are their own suffixes
-            shown = _shown(suffix_of_longer, len(kept), shown, len(blocks))
-        if length == 0:  # every window shows the context of everything, an idle one too
-            contexts, context_windows = np.zeros(1, np.uint64), np.bincount(blocks)[None, :]
-        else:
-            with_context = _shown(context_of_suffix, len(contexts), shown, len(blocks))
-            context_windows = _windows_by_block(with_context, len(contexts), blocks)
-        return cls(
-            length,
-            contexts,
-            context_windows,
-            kept,
-            _windows_by_block(shown, len(kept), blocks),
-            shown,
-        )
-
-    def order(self, without: int | None = None) -> _Order:
-        """All blocks together; ``without`` leaves one out."""
-        context_windows = self.context_windows.sum(axis=1)
-        suffix_windows = self.suffix_windows.sum(axis=1)
-        if without is not None:
-            context_windows = context_windows - self.context_windows[:, without]
-            suffix_windows = suffix_windows - self.suffix_windows[:, without]
-        return _Order(self.length, self.contexts, context_windows, self.suffixes, suffix_windows)
-
-
-def _shown(shorter_of: npt.NDArray[np.intp], keys: int, shown: Integers, windows: int) -> Integers:
-    """Each shorter key with each window that shows it, from the longer ones with theirs.
-
-    Windows show fewer short keys than long ones, so that going from the longest to the shortest
-    there is less to count each time.
-
-    Args:
-        shorter_of: for each longer key, the position of the shorter one.
-        keys: how many shorter ones there are.
-        shown: ``longer key * windows + window``, distinct.
-        windows: how many windows there are.
-
-    Returns:
-        ``shorter key * windows + window``, distinct.
-    """
-    longer, window = np.divmod(shown, windows)
-    return _distinct(shorter_of[longer] * windows + window, keys * windows)
-
-
-def _windows_by_block(shown: Integers, keys: int, blocks: Integers) -> Integers:
-    """In how many windows of each block each key stands, shape (keys, blocks)."""
-    number = int(blocks.max(initial=-1)) + 1
-    key, window = np.divmod(shown, len(blocks))
-    cells = key * number + blocks[window]
-    return np.bincount(cells, minlength=keys * number).reshape(keys, number)
-
-
-def _held_out_bits(ngrams: Ngrams, incidence: Sequence[_Incidence]) -> Floats:
-    """Surprise of each n-gram to all blocks but one, shape (blocks, n-grams).
-
-    Args:
-        ngrams: distinct n-grams.
-        incidence: by length of the context, from 0.
-    """
-    newest = incidence[0]
-    made, call = calls_of(newest.suffixes), calls_of(ngrams)
-    bits = np.zeros((newest.suffix_windows.shape[1], len(ngrams)))
-    places = []
-    for order in incidence:
-        suffix = suffixes(ngrams, order.length + 1)
-        context = contexts_of(suffix, order.length)
-        places.append((order.suffixes.searchsorted(suffix), order.contexts.searchsorted(context)))
-    for block in range(len(bits)):
-        elsewhere = made[newest.order(without=block).suffix_windows > 0]
-        is_known = np.isin(call, elsewhere)
-        for order, (suffix_at, context_at) in zip(incidence, places, strict=True):
-            others = order.order(without=block)
-            is_new = is_known & (others.suffix_windows[suffix_at] == 0)
-            bits[block] += np.where(is_new, others.escapes()[context_at], 0.0)
-    return bits
-
-
-def _distinct(numbers: Integers, below: int) -> Integers:
-    """Distinct numbers from 0 on, ascending."""
-    if below <= _DENSE * len(numbers):  # a mark for each is ten times as fast as sorting them
-        marked = np.zeros(below, np.bool_)
-        marked[numbers] = True
-        return np.flatnonzero(marked)
-    ascending = np.sort(numbers)
-    return ascending[np.diff(ascending, prepend=-1) > 0]
 
 
 class NgramModel:
@@ -283,7 +74,7 @@ class NgramModel:
     }
 
     def __init__(
-        self, calls: NgramCounts, seen: Integers, orders: Sequence[_Order], architecture: str
+        self, calls: NgramCounts, seen: Integers, orders: Sequence[Order], architecture: str
     ) -> None:
         self.calls = calls
         self._seen = seen
@@ -308,12 +99,9 @@ class NgramModel:
         ends = [max(w.start, w.end) for w in windows]  # the clock may be set back
         np.minimum.at(seen[:, 0], ngram_of_row, np.repeat([w.start for w in windows], sizes))
         np.maximum.at(seen[:, 1], ngram_of_row, np.repeat(ends, sizes))
-        incidence: list[_Incidence] = []
-        longer, shown = calls.ngrams, ngram_of_row * len(windows) + window_of_row
-        for length in reversed(range(NGRAM_LENGTH)):
-            incidence.insert(0, _Incidence.count(longer, shown, block_of_window, length))
-            longer, shown = incidence[0].suffixes, incidence[0].shown
-        bits = _held_out_bits(calls.ngrams, incidence)
+        shown = ngram_of_row * len(windows) + window_of_row
+        incidence = count_incidence(calls.ngrams, shown, block_of_window)
+        bits = held_out_bits(calls.ngrams, incidence)
         bits_of_row = bits[block_of_window[window_of_row], ngram_of_row]
         held_out = np.bincount(window_of_row, bits_of_row, len(windows)).astype(np.float64)
         orders = [order.order() for order in incidence]
@@ -321,7 +109,7 @@ class NgramModel:
 
     def surprises(self, window: Window) -> list[Surprise]:
         """The n-grams of a window that were never seen, each with its escapes."""
-        new = ~_contains(self.calls.ngrams, window.ngrams.ngrams)
+        new = ~are_among(self.calls.ngrams, window.ngrams.ngrams)
         if not new.any():
             return []
         ngrams, counts = window.ngrams.ngrams[new], window.ngrams.counts[new]
@@ -336,7 +124,7 @@ class NgramModel:
 
     def unseen(self, ngrams: Ngrams) -> Ngrams:
         """Those that were never seen, in their order."""
-        return ngrams[~_contains(self.calls.ngrams, ngrams)]
+        return ngrams[~are_among(self.calls.ngrams, ngrams)]
 
     def bits(self, item: int) -> float:
         """Surprise of one n-gram."""
@@ -347,14 +135,14 @@ class NgramModel:
         for order, escapes in zip(self._orders, self._escapes, strict=True):
             suffix = suffixes(ngrams, order.length + 1)
             context = contexts_of(suffix, order.length)
-            escaped = ~_contains(order.suffixes, suffix) & _contains(order.contexts, context)
+            escaped = ~are_among(order.suffixes, suffix) & are_among(order.contexts, context)
             where = np.searchsorted(order.contexts, context[escaped])
             bits[escaped] += escapes[where]
         return np.where(np.isin(calls_of(ngrams), self._made), bits, 0.0)
 
     def knows(self, item: int) -> bool:
         """Whether the n-gram was seen in training."""
-        return bool(_contains(self.calls.ngrams, np.array([item], np.uint64))[0])
+        return bool(are_among(self.calls.ngrams, np.array([item], np.uint64))[0])
 
     def seen(self, item: int) -> Seen | None:
         """When the n-gram was seen in training."""
@@ -420,7 +208,7 @@ class NgramModel:
             where = np.searchsorted(calls.ngrams, model.calls.ngrams)
             seen[where, 0] = np.minimum(seen[where, 0], model._seen[:, 0])
             seen[where, 1] = np.maximum(seen[where, 1], model._seen[:, 1])
-        orders = [_Order.merged(parts) for parts in zip(*(m._orders for m in models), strict=True)]
+        orders = [Order.merged(parts) for parts in zip(*(m._orders for m in models), strict=True)]
         return cls(calls, seen, orders, models[0]._architecture)
 
     def discounted(self, factor: float, most: int = MOST_WINDOWS) -> "NgramModel":
@@ -475,11 +263,11 @@ class NgramModel:
             raise ValueError("the n-grams do not ascend, or one never occurred")
         if max(arrays[name][0].max(initial=0) for name in ("suffixes", "contexts")) >= NGRAM_LENGTH:
             raise ValueError("a context is too long")
-        orders: list[_Order] = []
+        orders: list[Order] = []
         for length in range(NGRAM_LENGTH):
             suffix_rows = arrays["suffixes"][0] == length
             context_rows = arrays["contexts"][0] == length
-            order = _Order(
+            order = Order(
                 length,
                 arrays["contexts"][1][context_rows],
                 arrays["contexts"][2][context_rows],
@@ -491,18 +279,3 @@ class NgramModel:
             if (order.context_windows > orders[0].context_windows[0]).any():
                 raise ValueError("a context was seen in more windows than there were")
         return cls(calls, np.stack([first, last], 1), orders, architecture)
-
-
-def _sums(keys: Sequence[Ngrams], windows: Sequence[Integers]) -> tuple[Ngrams, Integers]:
-    """Distinct keys, ascending, each with the sum of its windows."""
-    distinct, where = np.unique(np.concatenate(keys), return_inverse=True)
-    sums = np.zeros(len(distinct), np.int64)
-    np.add.at(sums, where, np.concatenate(windows))
-    return distinct, sums
-
-
-def _contains(ascending: Ngrams, wanted: Ngrams) -> npt.NDArray[np.bool_]:
-    """Whether each n-gram is among the ascending ones."""
-    if not len(ascending):
-        return np.zeros(len(wanted), np.bool_)
-    return np.asarray(ascending.take(ascending.searchsorted(wanted), mode="clip") == wanted)

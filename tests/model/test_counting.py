@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from strategies import small_windows
 
 from baseline.model.calls import CallModel
-from baseline.model.ngrams import _distinct
+from baseline.model.ngram_incidence import _distinct
 from baseline.model.volumes import VolumeModel, _count
 from baseline.syscalls import symbols_of
 from baseline.window import Window
