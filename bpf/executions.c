@@ -233,8 +233,8 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 
 	if (!thread)
 		return 0;
-	/* A thread that executes takes the id of its process: what is kept may be another thread's. */
-	forget_history(thread);
+	/* What else is kept is the task's own, also where it has just taken the id of its process. */
+	thread->ngram = 0;
 	u32 group = group_of(task, thread);
 	struct process *updated = process_buffer.lookup(&zero);
 	struct ledger *ledger = ledger_of(group);

@@ -85,15 +85,6 @@ INLINE struct thread *thread_of(struct task_struct *task)
 	return place && place->owner == pid ? place : displaced_thread(place, pid);
 }
 
-INLINE void forget_history(struct thread *thread)
-{
-	thread->ngram = 0;
-	thread->cgroup = 0;
-	thread->generation = 0;
-	thread->moves = 0;
-	thread->group = 0;
-}
-
 /* A thread of this id has ended, or one is about to begin. */
 INLINE void free_place(u32 pid)
 {
@@ -101,7 +92,11 @@ INLINE void free_place(u32 pid)
 
 	if (!place || place->owner != pid)
 		return;
-	forget_history(place);
+	place->ngram = 0;
+	place->cgroup = 0;
+	place->generation = 0;
+	place->moves = 0;
+	place->group = 0;
 	BARRIER();	/* whoever finds it free finds it empty */
 	place->owner = 0;
 }
