@@ -72,7 +72,9 @@ def wrapped(line: str, width: int = WIDTH, *, folds: bool = True) -> Iterator[st
     is_empty = True
     for word in words:
         for part in chop_cells(word, room) if folds and cell_len(word.rstrip()) > room else [word]:
-            if not is_empty and cell_len(begun + part.rstrip()) > width:
+            size = cell_len(part.rstrip())
+            # A word that has no room in any line stays where it is.
+            if not is_empty and size <= room and cell_len(begun) + size > width:
                 yield begun.rstrip()
                 begun = " " * indent
             begun += part

@@ -58,6 +58,14 @@ def test_nothing_is_left_out_of_what_is_not_folded(text: str, width: int) -> Non
     assert " ".join(wrapped(text, width, folds=False)).split() == whole.split()
 
 
+def test_a_long_word_stays_where_it_is_to_be_copied() -> None:
+    path = "/srv/" + "x" * 90
+    assert list(wrapped(f"Error: {path} is damaged", 80, folds=False)) == [
+        f"Error: {path}",
+        "  is damaged",
+    ]
+
+
 def test_a_line_goes_on_below_its_text() -> None:
     lines = page([LONG]).split("\n")
     assert len(lines) > 1

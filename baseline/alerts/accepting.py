@@ -13,15 +13,16 @@ from baseline.alerts.written_alert import WrittenAlert, WrittenEvidence
 from baseline.fitting import shortened
 from baseline.model.acceptance import accept, unknown_part
 from baseline.model.calls import alone, call_of
+from baseline.model.provenance import ACCEPTED
 from baseline.model.score import Call, Item, Signal, Volume
 from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
+from baseline.syscalls import calls_of
 from baseline.window import Connection, Execution, NgramCounts, Window, total
 
 _ROUNDED = 0.005
 """How much the bits of a written alert may be off."""
 
-_NOTE = "Accepted alert {}"
 _LONGEST_NOTE = 300
 
 
@@ -47,6 +48,12 @@ class Acceptance:
         """Whether there is anything that the model did not take for normal."""
         new = self.new
         return bool(len(new.ngrams) or new.executions or new.connections or self.volumes)
+
+    @property
+    def calls(self) -> frozenset[Call]:
+        """System calls that the model had never seen made."""
+        made = map(Call, np.unique(calls_of(self.new.ngrams.ngrams)).tolist())
+        return frozenset(call for call in made if not self.before.knows(call))
 
     def hides(self, alert: WrittenAlert) -> bool:
         """Whether an alert of the workload would not have been raised by the new model.
@@ -110,13 +117,13 @@ def accept_alerts(
         unlisted: id of an alert -> items that it told of, too.
     """
     told = {note.split(":")[0] for note in model.provenance.notes}
-    first = [alert for alert in alerts if _NOTE.format(alert.id) not in told]
+    first = [alert for alert in alerts if ACCEPTED.format(alert.id) not in told]
     windows = [_window(alert, (unlisted or {}).get(alert.id, ())) for alert in alerts]
     calls = model.signals[Signal.VOLUMES]
     volumes = _volumes(calls, first) if isinstance(calls, VolumeModel) else {}
     judged = isinstance(calls, VolumeModel) and calls.judges_volumes
     after = accept(model, windows, dict(volumes.values()))
-    notes = [shortened(f"{_NOTE.format(a.id)}: {a.headline}", _LONGEST_NOTE) for a in first]
+    notes = [shortened(f"{ACCEPTED.format(a.id)}: {a.headline}", _LONGEST_NOTE) for a in first]
     return Acceptance(
         before=model,
         after=after.with_provenance(notes=(*after.provenance.notes, *notes)),

@@ -53,7 +53,10 @@ def command(duration: float, out: Path, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     missing = next((check for check in examine() if not check.ok), None)
     if missing:
-        say(f"Showing recordings of a real run, because {missing.name} is {missing.detail}.")
+        say(
+            f"Showing recordings of a real run, because of what `baseline doctor` finds: "
+            f"{missing.name}: {missing.detail}."
+        )
         _on_recordings(out)
     else:
         _live(out, duration)

@@ -70,10 +70,10 @@ class Differences:
     def kept_out(self) -> list[str]:
         """What B saw and does not know, because its learning kept it out, as sentences."""
         return [
-            f"{c.after.workload}: learning B kept out {counted(len(lines), 'thing')} that a "
+            f"{c.after.workload}: learning B kept out {counted(number, 'thing')} that a "
             "single part of it showed; `baseline inspect` lists them."
             for c in self.comparisons
-            if (lines := c.after.provenance.quarantined)
+            if (number := c.after.provenance.kept_out)
         ]
 
 

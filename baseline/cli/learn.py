@@ -227,9 +227,7 @@ def _verdict(learning: Learning) -> str:
 
 
 def _tell(models: Sequence[WorkloadModel], learning: Learning, until_stable: bool) -> None:
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    console.print(_learned(models))
-    console.print(_completeness(learning.completeness))
+    _show(_learned(models), _completeness(learning.completeness))
     if until_stable:
         say(_verdict(learning))
     supported = max((model.supported_budget for model in models), key=lambda b: b.per_second)
@@ -242,6 +240,15 @@ def _rate(per_week: float) -> str:
     if per_week > MOST_FALSE_ALARMS:
         return f"> {MOST_FALSE_ALARMS:,}"
     return f"{per_week:,.{0 if per_week >= 10 else 1}f}"
+
+
+def _show(*tables: Table) -> None:
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    with console.capture() as shown:
+        console.print(*tables)
+    # A table fills its last column with blanks.
+    lines = (line.rstrip() for line in shown.get().splitlines())
+    click.echo("\n".join(lines), err=True)
 
 
 def _learned(models: Iterable[WorkloadModel]) -> Table:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
 from baseline import __version__
 from baseline.cli.settings import Settings, name_environment_variables
@@ -164,6 +165,8 @@ def exit_code(arguments: Sequence[str]) -> int:
     try:
         return int(main.main(arguments, prog_name="baseline", standalone_mode=False) or 0)
     except click.ClickException as error:
+        if isinstance(error, click.BadParameter):
+            _name_place(error)
         error.show()
         return error.exit_code
     except BaselineError as error:
@@ -177,6 +180,18 @@ def exit_code(arguments: Sequence[str]) -> int:
             "for the traceback and report it."
         )
         return 1
+
+
+def _name_place(error: click.BadParameter) -> None:
+    """Blame a value on where it was written, which need not be the command line."""
+    if error.ctx is None or error.param is None or error.param.name is None:
+        return
+    source = error.ctx.get_parameter_source(error.param.name)
+    if source == ParameterSource.ENVIRONMENT:
+        error.param_hint = str(error.param.envvar)
+    elif source == ParameterSource.DEFAULT_MAP:
+        option = max(error.param.opts, key=len).lstrip("-")
+        error.param_hint = f"{option} in [{error.ctx.info_name}] of the settings file"
 
 
 def _drop_unwritable_output() -> None:

@@ -39,11 +39,17 @@ def preview_of(
     numbers = {
         "program": len(new.executions),
         "peer": len(new.connections),
+        "system call": len(acceptance.calls),
         "sequence": len(new.ngrams),
         "volume": len(acceptance.volumes),
     }
     what = [counted(number, noun) for noun, number in numbers.items() if number]
     yield f"Become normal: {', '.join(what) or 'nothing that is not already'}"
+    if len(new.ngrams):
+        yield (
+            "Who does the same again may still be an alert: its threads take turns as they like, "
+            "in sequences that this one did not show."
+        )
     unlisted = sum(alert.unlisted for alert in accepted)
     if listed_alone and unlisted:
         yield f"{counted(unlisted, 'new item')} that the alerts do not list stay new: add --from."

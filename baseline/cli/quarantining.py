@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from baseline.cli.progress import counted
 from baseline.errors import ModelError
 from baseline.fitting import shortened
+from baseline.model.provenance import as_lines
 from baseline.model.quarantine import Quarantined, find_quarantined, without
 from baseline.window import Window
 
@@ -40,10 +41,8 @@ def quarantine(
             "Nothing was written, because of --strict",
             "Look into it; learn again without that time, or without --strict if it is normal",
         )
-    lines = [line for part in found for line in _lines(part, architecture)]
-    if len(lines) > _STORED:
-        lines[_STORED:] = [f"... and {len(lines) - _STORED:,} more"]
-    return without(windows, found), tuple(shortened(line, _LINE) for line in lines)
+    things = [shortened(line, _LINE) for part in found for line in _lines(part, architecture)]
+    return without(windows, found), as_lines(things, _STORED)
 
 
 def _listing(workload: str, part: Quarantined, architecture: str) -> list[str]:

@@ -40,9 +40,9 @@ def command(source: SourceOptions, out: Path, append: bool, force: bool) -> None
 
     Counts system-call n-grams, executions and connections of each cgroup in the kernel of this
     machine and writes them to a folder of Parquet files. Ctrl-C ends it with everything written.
-    While the disk is full, what is seen waits in memory. A command that was killed goes on with
-    --append as if it had not been: the kernel has counted on, and all that was not written by then
-    is in one long window.
+    While the disk is full, what is seen waits in memory; to begin with, there must be room. A
+    command that was killed goes on with --append as if it had not been: the kernel has counted on,
+    and all that was not written by then is in one long window.
     """
     if append and force:
         raise UsageError("--append and --force exclude each other", "Give one of them")

@@ -6,7 +6,7 @@ Commands do not know whether they see a kernel or a recording.
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,6 +219,7 @@ def open_source(
     if options.live:
         mount = cgroup2_mount()
         selectors = [CgroupSelector.parse(text, mount) for text in options.cgroups]
+        _require_one_name(selectors)
         with KernelSource(
             selectors,
             interval=options.interval,
@@ -237,6 +238,18 @@ def open_source(
         windows = replay_recordings(recordings, pace=options.pace, sleep=stop.sleep)
         observations = _until(windows, options.duration, stop)
         yield Source(recordings[0].architecture, recordings[0].interval, observations)
+
+
+def _require_one_name(selectors: Sequence[CgroupSelector]) -> None:
+    """Refuse two names for the same cgroups, of which one would be silently ignored."""
+    named: dict[tuple[str, ...], str | None] = {}
+    for selector in selectors:
+        first = named.setdefault(selector.parts, selector.name)
+        if first != selector.name:
+            names = " and ".join(name or "no name" for name in (first, selector.name))
+            raise UsageError(
+                f"--cgroup gives {'/'.join(selector.parts)} twice, with {names}", "Give it once"
+            )
 
 
 def _until(

@@ -5,7 +5,6 @@ import select
 from contextlib import suppress
 from typing import TextIO
 
-from baseline.fitting import WIDTH, wrapped
 from baseline.printable import printable
 
 
@@ -31,4 +30,6 @@ def for_terminal(message: str, stream: TextIO) -> str:
         width = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):  # it is none
         return printable(message)
+    from baseline.fitting import WIDTH, wrapped  # brings rich
+
     return "\n".join(wrapped(message, width or WIDTH, folds=False))

@@ -62,9 +62,9 @@ def require_rights(pin: Path) -> None:
             needed = {**LOADING, **SEEDING}
     lacking = missing(needed)
     if lacking:
-        names = ", ".join(map(str, lacking))
+        what_for = "; ".join(f"{right}, which {needed[right]}" for right in lacking)
         raise KernelError(
-            f"Reading what the kernel counts needs {names}, which {needed[lacking[0]]}",
+            f"Reading what the kernel counts needs {what_for}",
             "Run the command with sudo or as deploy/README.md says, or work on a recording with "
             "--from",
         )

@@ -11,6 +11,7 @@ from baseline.model.call_volumes import level_range
 from baseline.model.completeness import SignalCompleteness
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
+from baseline.model.provenance import ACCEPTED
 from baseline.model.score import PEERS, Signal
 from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
@@ -52,14 +53,20 @@ def _lines(model: WorkloadModel) -> Iterator[str]:
     yield ""
     yield from _volumes(model)
     programs, peers = programs_and_peers(model)
-    yield from _listing("Programs", programs)
-    yield from _listing("Peers", peers)
     provenance = model.provenance
-    for title, lines in (("Quarantined", provenance.quarantined), ("Notes", provenance.notes)):
-        if lines:
-            yield f"{title} ({len(lines):,})"
+    twice = any(note.startswith(ACCEPTED.format("")) for note in provenance.notes)
+    explained = ", what was accepted counted twice" * twice
+    yield from _listing("Programs", programs, explained)
+    yield from _listing("Peers", peers, explained)
+    for title, lines, number in (
+        ("Quarantined", provenance.listed, provenance.kept_out),
+        ("Notes", provenance.notes, len(provenance.notes)),
+    ):
+        if number:
+            yield f"{title} ({number:,})"
             yield from (f"  {line}" for line in lines[:_LISTED])
-            yield from [f"  ... and {len(lines) - _LISTED:,} more"] * (len(lines) > _LISTED)
+            more = number - len(lines[:_LISTED])
+            yield from [f"  ... and {more:,} more"] * (more > 0)
 
 
 def _training(model: WorkloadModel) -> Iterator[str]:
@@ -142,6 +149,9 @@ def _volumes(model: WorkloadModel) -> Iterator[str]:
     yield from _listing(
         "System calls", Counter({names[s]: n for s, n in counts.items()}), f", {what}"
     )
+    others = model.signals[Signal.CALLS].items - len(counts)
+    if others > 0:
+        yield f"  {others:,} more are known, but not how many of them are usual"
 
 
 def usual_volumes(calls: VolumeModel) -> Mapping[int, tuple[int, int]]:

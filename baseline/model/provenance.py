@@ -1,6 +1,7 @@
 """How a model came about, for people to read: nothing of it enters a score."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,11 @@ from baseline.model.completeness import WorkloadCompleteness
 
 _MOST_LINES = 10_000
 _LONGEST_LINE = 65_536
+ACCEPTED = "Accepted alert {}"
+"""How a note begins on what a person took for normal."""
+
+_UNLISTED = "... and {:,} more"
+_UNLISTED_NUMBER = re.compile(r"\.\.\. and ([0-9,]{1,15}) more")
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,20 @@ class Provenance:
     completeness: WorkloadCompleteness | None = None
     quarantined: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def kept_out(self) -> int:
+        """How many things are quarantined, those without a line of their own included."""
+        return len(self.listed) + sum(
+            int(line[1].replace(",", "") or 0)
+            for line in map(_UNLISTED_NUMBER.fullmatch, self.quarantined)
+            if line
+        )
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """What is quarantined and has a line of its own."""
+        return tuple(line for line in self.quarantined if not _UNLISTED_NUMBER.fullmatch(line))
 
     def to_dict(self) -> dict[str, Any]:
         """In types that JSON has."""
@@ -56,3 +76,9 @@ class Provenance:
             tuple(quarantined),
             tuple(notes),
         )
+
+
+def as_lines(things: Sequence[str], most: int) -> tuple[str, ...]:
+    """A line for each thing that is quarantined; of more than ``most``, how many more there are."""
+    more = len(things) - most
+    return (*things[:most], *([_UNLISTED.format(more)] if more > 0 else []))

@@ -300,8 +300,13 @@ def _require_same(path: Path, old: Header, new: Header) -> None:
         before, now = getattr(old, name), getattr(new, name)
         if before != now:
             raise UsageError(
-                f"{path} has the {name} {before} and cannot be continued with {now}", way_out
+                f"{path} has the {name} {_said(before)} and cannot be continued with {_said(now)}",
+                way_out,
             )
+
+
+def _said(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g} s"
 
 
 def _create(path: Path, header: Header, *, force: bool) -> PartsFile:

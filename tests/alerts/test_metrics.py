@@ -194,6 +194,14 @@ def test_each_is_documented_and_nothing_else(watched: Watched, windows: list[Win
     os.close(writer)
 
 
+def test_the_number_of_series_of_a_model_is_the_documented_one(
+    watched: Watched, windows: list[Window]
+) -> None:
+    watched.observe(windows[0])
+    (documented,) = re.findall(r"(\d+) for each model", (ROOT / "docs" / "metrics.md").read_text())
+    assert sum('workload="nginx"' in name for name in watched.fetch()) == int(documented)
+
+
 def test_a_port_in_use_is_refused(watched: Watched) -> None:
     port = watched.url.split(":")[2].split("/")[0]
     with pytest.raises(UsageError, match=f"at 127.0.0.1:{port}: Address already in use"):

@@ -13,12 +13,13 @@ from baseline.recordings import Recording, RecordingWriter
 def test_alerts_against_the_budget(models: Path, intruded: Path) -> None:
     done = run("backtest", "--models", models, "--from", intruded)
     assert done.returncode == 0
-    head, web, row, empty, number, also_web, alert = done.stdout.splitlines()
+    head, web, row, empty, number, also_web, alert, *more = done.stdout.splitlines()
     assert head.split() == ["budget", "time", "alerts", "expected", "ratio", "95", "%", "interval"]
     assert (web, empty, number, also_web) == ("web", "", "1 alert", "web")
     assert row.split()[:5] == ["1/week", "30", "s", "1", "4.96e-05"]
     assert "nginx started /usr/bin/dash as uid 33" in alert
     assert alert.startswith("  11-23 00:00:11 ")
+    assert more[-1].endswith("sequences")  # nothing is cut
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert done.stderr.endswith("Judged 30 windows; nothing lost.\n")
 

@@ -35,6 +35,7 @@ def test_learning_from_a_recording(models: Path, normal: Path, tmp_path: Path) -
     assert advice.startswith("Too short to vouch for 1/week: it supports ")
     assert wrote == f"Wrote {tmp_path / 'again'}: 2 models; nothing lost."
     assert max(map(len, done.stderr.splitlines()[:-1])) <= 80
+    assert not any(line != line.rstrip() for line in done.stderr.splitlines())
 
 
 def test_the_same_recording_makes_the_same_model(

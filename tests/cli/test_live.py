@@ -357,7 +357,7 @@ def test_a_recording_is_continued(group: str, tmp_path: Path) -> None:
     other = run("record", *cgroup, "--interval", "200ms", "--append", "--out", out)
     assert other.returncode == 2
     assert other.stderr.splitlines()[-1] == (
-        f"Error: {out} has the interval 0.1 and cannot be continued with 0.2. "
+        f"Error: {out} has the interval 0.1 s and cannot be continued with 0.2 s. "
         "Use the same --interval, or record to another folder."
     )
     assert Recording(out).window_count == counts[1]

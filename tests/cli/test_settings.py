@@ -2,6 +2,7 @@ from pathlib import Path
 
 import click
 import pytest
+from running import run
 
 from baseline.cli.settings import Settings, name_environment_variables
 from baseline.errors import UsageError
@@ -85,6 +86,19 @@ def test_without_a_name_the_users_own_file_is_read(
     assert Settings.read(None, KNOWN).tables == {"watch": {"keep": True}}
     (tmp_path / "baseline" / "config.toml").unlink()
     assert Settings.read(None, KNOWN).tables == {"watch": {"keep": False}}
+
+
+def test_a_wrong_value_is_blamed_on_where_it_was_written(tmp_path: Path) -> None:
+    wanted = ("watch", "--from", "none", "--models", "none")
+    done = run(*wanted, BASELINE_WATCH_FORMAT="xml")
+    assert done.returncode == 2
+    assert "Invalid value for BASELINE_WATCH_FORMAT: 'xml'" in done.stderr
+    settings = tmp_path / "config.toml"
+    settings.write_text('[watch]\nformat = "xml"\n')
+    done = run("--config", settings, *wanted)
+    assert "Invalid value for format in [watch] of the settings file: 'xml'" in done.stderr
+    done = run(*wanted, "--format", "xml")
+    assert "Invalid value for '--format': 'xml'" in done.stderr
 
 
 def test_environment_variables_are_named_as_on_the_command_line() -> None:

@@ -20,6 +20,7 @@ from synthetic_service import (
 
 from baseline.model.budget import Budget
 from baseline.model.inspection import describe
+from baseline.model.provenance import as_lines
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import (
     Connection,
@@ -87,6 +88,24 @@ def test_it_says_what_was_kept_out_and_done_since() -> None:
     assert "Quarantined" not in describe(model)
     told = model.with_provenance(quarantined=tuple(map(str, range(9))), notes=("Merged.",))
     assert describe(told).endswith("\n  7\n  ... and 1 more\nNotes (1)\n  Merged.\n")
+
+
+def test_it_counts_what_was_kept_out_without_a_line_of_its_own() -> None:
+    model = WorkloadModel.fit([window(i) for i in range(9)])
+    things = as_lines([f"{n}." for n in range(1300)], 20)
+    assert len(things) == 21
+    told = describe(model.with_provenance(quarantined=things))
+    assert told.endswith(
+        "Quarantined (1,300)\n" + "".join(f"  {n}.\n" for n in range(8)) + "  ... and 1,292 more\n"
+    )
+
+
+def test_names_that_differ_at_their_ends_are_told_apart() -> None:
+    long = "/usr/lib/" + "nested/" * 12
+    programs = [with_names("web", f"{long}{name}") for name in ("dash", "nc")]
+    shown = "".join(line.strip() for line in page(programs).splitlines())
+    assert "nested/dash(uid" in shown.replace(" ", "")
+    assert "nested/nc(uid" in shown.replace(" ", "")
 
 
 def test_it_says_which_budget_the_recording_supports() -> None:

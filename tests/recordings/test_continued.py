@@ -107,7 +107,7 @@ def test_a_part_that_was_not_committed_goes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"interval": 2.0}, "has the interval 1.0 and cannot be continued with 2.0. Use the same"),
+        ({"interval": 2.0}, "has the interval 1 s and cannot be continued with 2 s. Use the same"),
         ({"node": "other"}, "has the node web1 and cannot be continued with other. Record to"),
         ({"architecture": "aarch64"}, "has the architecture x86_64 and cannot be continued with a"),
     ],

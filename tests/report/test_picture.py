@@ -37,7 +37,11 @@ def test_every_model_can_be_drawn(model: WorkloadModel, tmp_path: Path) -> None:
 def test_the_picture_says_what_the_threshold_is(tmp_path: Path) -> None:
     draw_model(BUSY, tmp_path / "model.svg")
     text = (tmp_path / "model.svg").read_text()
-    for said in ("What web normally does", "held-out time", "alert, at 1/week"):
+    for said in (
+        "What web normally does",
+        "held-out time",
+        f"alert, at 1/week: {BUSY.threshold:.1f} bits when calibrated",
+    ):
         assert f"<!-- {said} -->" in text  # where matplotlib draws text as paths
 
 
