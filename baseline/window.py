@@ -215,7 +215,12 @@ class Ledger:
     @property
     def adds_up(self) -> bool:
         """Whether every count is accounted for: counted = recorded + overflowed + lost."""
-        return not any(t.missing for t in (self.ngrams, self.executions, self.connections))
+        return not (self.ngrams.missing or self.executions.missing or self.connections.missing)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every count arrived, and every first sight."""
+        return self.adds_up and not (self.lost or self.events.lost)
 
     @property
     def lost(self) -> int:
