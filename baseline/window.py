@@ -215,12 +215,17 @@ class Ledger:
     @property
     def adds_up(self) -> bool:
         """Whether every count is accounted for: counted = recorded + overflowed + lost."""
-        return not any(tally.missing for tally in self.of_counts)
+        return not (self.ngrams.missing or self.executions.missing or self.connections.missing)
 
     @property
     def of_counts(self) -> tuple["Tally", "Tally", "Tally"]:
         """Those of the three histograms."""
         return self.ngrams, self.executions, self.connections
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every count arrived, and every first sight."""
+        return self.adds_up and not (self.lost or self.events.lost)
 
     @property
     def lost(self) -> int:

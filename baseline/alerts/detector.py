@@ -21,7 +21,7 @@ from baseline.model.score import (
     items_of,
     signal_of,
 )
-from baseline.model.workload_model import WorkloadModel, counted
+from baseline.model.workload_model import WorkloadModel
 from baseline.sighting import Observation, Process, Sighting
 from baseline.window import Window, is_folded
 
@@ -203,7 +203,7 @@ class Detector:
                 _remember(watched.processes, new, process)
         running = watched.running.get(sighting.replica)
         if running is None:
-            running = RunningWindow(watched.model, {})
+            running = RunningWindow(watched.model, None)
             _remember(watched.running, sighting.replica, running)
         # What is older than the last window was judged with it.
         news = [n for n in news if n not in running and not self._recently(watched, n, time)]
@@ -238,7 +238,7 @@ class Detector:
 
     def _observe_window(self, window: Window, watched: _Watched) -> Alert | None:
         model = watched.model
-        running = RunningWindow(model, counted(window), window.end)
+        running = RunningWindow(model, window)
         _remember(watched.running, window.replica, running)
         shift = watched.shifts.pop(window.replica, None) or LastingShift()
         _remember(watched.shifts, window.replica, shift)

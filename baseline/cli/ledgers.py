@@ -20,8 +20,9 @@ class LossReport:
     def add(self, window: Window) -> None:
         """Take a window's ledger into account."""
         self._total += window.ledger
-        complaint = complaint_about(window.ledger)
-        if complaint and window.workload not in self._told:
+        if window.workload in self._told:
+            return
+        if complaint := complaint_about(window.ledger):
             self._told.add(window.workload)
             self._say(f"Warning: {window.workload}: {complaint}.")
 
@@ -32,6 +33,8 @@ class LossReport:
 
 def complaint_about(ledger: Ledger) -> str:
     """What is not right about a ledger; empty where everything arrived and adds up."""
+    if ledger.is_complete:
+        return ""
     complaints = []
     for histogram in Histogram:
         tally = getattr(ledger, histogram.value)

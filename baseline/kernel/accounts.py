@@ -30,20 +30,26 @@ class Account:
 
     def is_behind(self, count: Counts) -> bool:
         """Whether the tables hold something unread, when the independent count is ``count``."""
-        return bool((self._held + self._lost != count).any())
+        used = len(count)
+        return bool((self._held[:used] + self._lost[:used] != count).any())
 
-    def position(self) -> npt.NDArray[np.int64]:
-        """What was read so far, shape (3, groups)."""
-        return np.stack([self._held, self._lost, self._counted])
+    def holds(self, recorded: Counts, count: Counts) -> bool:
+        """Whether the tables hold nothing unread but ``recorded``, likewise."""
+        used = len(count)
+        held = self._held[:used] + recorded[:used] + self._lost[:used]
+        return bool((held >= count).all())
+
+    def position(self, used: int) -> npt.NDArray[np.int64]:
+        """What was read so far of so many groups, shape (3, used)."""
+        return np.stack([self._held[:used], self._lost[:used], self._counted[:used]])
 
     def go_to(self, position: npt.NDArray[np.int64]) -> None:
         """Take what :meth:`position` gave as read."""
         self._held, self._lost, self._counted = position.copy()
 
-    def is_known(self) -> npt.NDArray[np.bool_]:
-        """Groups that anything was ever counted of."""
-        known: npt.NDArray[np.bool_] = (self._counted != 0) | (self._held != 0) | (self._lost != 0)
-        return known
+    def is_known(self, used: int) -> npt.NDArray[np.bool_]:
+        """Which of so many groups anything was ever counted of."""
+        return np.asarray(self.position(used).any(axis=0))
 
     def forget(self, groups: npt.NDArray[np.int64]) -> None:
         """Begin anew with groups whose counts were wiped."""
@@ -53,7 +59,7 @@ class Account:
     def settle(
         self, *, recorded: Counts, overflowed: Counts, lost: Counts, before: Counts, after: Counts
     ) -> Counts:
-        """One reading.
+        """One reading of the groups that are in use, the first of all.
 
         Args:
             recorded: growth of the main table since the last reading.
@@ -63,12 +69,14 @@ class Account:
             after: the same, read after all else.
 
         Returns:
-            Counted, recorded, overflowed and lost since the last reading, shape (4, groups): the
+            Counted, recorded, overflowed and lost since the last reading, shape (4, used): the
             fields of :class:`baseline.window.Tally`.
         """
-        self._held += recorded + overflowed
-        counted = np.clip(self._held + lost, before - self._in_hand, after)
-        growth = np.stack([counted - self._counted, recorded, overflowed, lost - self._lost])
-        self._counted = counted
-        self._lost = lost
+        used = len(recorded)
+        held, known_lost, known = self._held[:used], self._lost[:used], self._counted[:used]
+        held += recorded + overflowed
+        counted = np.clip(held + lost, before - self._in_hand, after)
+        growth = np.stack([counted - known, recorded, overflowed, lost - known_lost])
+        known[:] = counted
+        known_lost[:] = lost
         return growth

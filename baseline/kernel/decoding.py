@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def decode_connection(key: np.void) -> Connection:
     )
 
 
+@lru_cache(maxsize=1024)  # a process that does one new thing does a dozen
 def _arguments(length: int, kept: bytes) -> tuple[tuple[str, ...], bool]:
     """A command line as it lies in memory, each argument with a zero behind it; is it cut?"""
     arguments = kept[: min(length, len(kept))].removesuffix(b"\0").split(b"\0") if length else []
@@ -47,22 +49,20 @@ def decode_event(
     record: bytes, images: Images
 ) -> tuple[int, int, int | Execution | Connection, Process | None]:
     """Group, time (CLOCK_MONOTONIC, ns), item and process of a first-sight event."""
-    header = np.frombuffer(record, layout.EVENT, count=1)[0]
+    # All fields at once: one by one takes five times as long.
+    header = np.frombuffer(record, layout.EVENT, count=1)[0].item()
+    time, kind, group, pid, tid, comm, lineage, length, _, arguments = header
     body = record[layout.EVENT.itemsize :]
     item: int | Execution | Connection
-    if header["type"] == layout.EVENT_NGRAM:
+    if kind == layout.EVENT_NGRAM:
         item = int.from_bytes(body[:8], "little")
-    elif header["type"] == layout.EVENT_EXECUTION:
+    elif kind == layout.EVENT_EXECUTION:
         item = decode_execution(np.frombuffer(body, layout.EXECUTION_KEY, count=1)[0], images)
     else:
         item = decode_connection(np.frombuffer(body, layout.CONNECTION_KEY, count=1)[0])
     process = None
-    if header["pid"]:
-        process = Process(
-            int(header["pid"]),
-            int(header["tid"]),
-            header["comm"].decode(errors="backslashreplace"),
-            images.lineage(header["lineage"]),
-            *_arguments(int(header["arguments_length"]), header["arguments"].tobytes()),
-        )
-    return int(header["group"]), int(header["time"]), item, process
+    if pid:
+        name = comm.decode(errors="backslashreplace")
+        its_arguments = _arguments(length, arguments)
+        process = Process(pid, tid, name, images.lineage(lineage), *its_arguments)
+    return group, time, item, process

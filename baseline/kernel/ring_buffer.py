@@ -15,6 +15,8 @@ from baseline.kernel.bpf_syscall import BpfMap
 _BUSY = 1 << 31
 _DISCARDED = 1 << 30
 _HEADER_SIZE = 8
+_POSITION_SIZE = 8
+_LENGTH = struct.Struct("<I")
 
 
 class RingBuffer:
@@ -36,11 +38,13 @@ class RingBuffer:
             mmap.PROT_READ,
             offset=page,
         )
+        self._consumed = memoryview(self._consumer)[:_POSITION_SIZE].cast("Q")
+        self._produced = memoryview(self._producer)[:_POSITION_SIZE].cast("Q")
         self._poll = select.epoll()
         self._poll.register(table.descriptor, select.EPOLLIN)
-        (self._position,) = struct.unpack_from("<Q", self._consumer)
+        self._position = self._consumed[0]
         if not read_on:
-            self._write_position(self._produced())
+            self._go_to(self._produced[0])
 
     def wait(self, seconds: float) -> None:
         """Return when there may be something to read, or when the time is over."""
@@ -49,30 +53,27 @@ class RingBuffer:
     def records(self) -> Iterator[bytes]:
         """Take the records that are there now."""
         # Root may have moved it, to have us skip records: only we know how far we are.
-        self._write_position(self._position)
-        produced = self._produced()
+        self._go_to(self._position)
+        produced = self._produced[0]
         while self._position < produced:
             start = mmap.PAGESIZE + (self._position & self._mask)
-            (length,) = struct.unpack_from("<I", self._producer, start)
+            (length,) = _LENGTH.unpack_from(self._producer, start)
             if length & _BUSY:
                 return  # its writer is not done; the next wait wakes up for it
             size = length & ~_DISCARDED
             content = start + _HEADER_SIZE
             record = None if length & _DISCARDED else self._producer[content : content + size]
-            self._write_position(self._position + ((_HEADER_SIZE + size + 7) & ~7))
+            self._go_to(self._position + ((_HEADER_SIZE + size + 7) & ~7))
             if record is not None:
                 yield record
 
     def close(self) -> None:
         """Unmap; the kernel goes on writing until the buffer is full."""
         self._poll.close()
+        self._consumed.release()
+        self._produced.release()
         self._consumer.close()
         self._producer.close()
 
-    def _produced(self) -> int:
-        (position,) = struct.unpack_from("<Q", self._producer)
-        return int(position)
-
-    def _write_position(self, position: int) -> None:
-        self._position = position
-        struct.pack_into("<Q", self._consumer, 0, position)
+    def _go_to(self, position: int) -> None:
+        self._consumed[0] = self._position = position

@@ -22,18 +22,10 @@ from baseline.kernel.position import Arrays
 from baseline.kernel.program import MAX_GROUPS
 from baseline.window import Ledger, NgramCounts, Tally
 
-_LEDGERS = (
-    "ngrams_overflowed",
-    "ngrams_lost",
-    "executions_lost",
-    "executions",
-    "connections_lost",
-    "connections",
-    "events_lost",
-    "events_held_back",
-    "events",
-)
+_INDEPENDENT = ("executions", "connections", "events")
+"""What is counted before it is recorded, held back or lost."""
 
+_LEDGER = np.dtype([(name, "<i8") for name in layout.LEDGER.names or ()])
 
 _SEEN_SLOT = np.dtype([("slot", "<u4"), ("group_count", "<u8")])
 
@@ -45,8 +37,8 @@ class _Growth(NamedTuple):
     groups: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
-    def by_group(self) -> Counts:
-        return np.bincount(self.groups, self.counts, MAX_GROUPS).astype(np.int64)
+    def by_group(self, groups: int) -> Counts:
+        return np.bincount(self.groups, self.counts, groups).astype(np.int64)
 
     def plus(self, other: "_Growth") -> "_Growth":
         return _Growth(
@@ -89,28 +81,39 @@ class _SlotTable:
     def __init__(self, slots: npt.NDArray[np.void]) -> None:
         self._slots = slots
         self._seen = np.zeros(slots.size, np.uint64)
+        self._taken = np.empty(0, np.intp)  # next to all slots are empty, as a rule
 
     def position(self) -> npt.NDArray[np.void]:
-        # Next to all slots are empty, as a rule.
-        where = np.flatnonzero(self._seen != 0)
-        entries = np.empty(len(where), _SEEN_SLOT)
-        entries["slot"], entries["group_count"] = where, self._seen[where]
+        entries = np.empty(len(self._taken), _SEEN_SLOT)
+        entries["slot"], entries["group_count"] = self._taken, self._seen[self._taken]
         return _raw(entries)
 
     def go_to(self, position: npt.NDArray[np.void]) -> None:
         entries = position.view(_SEEN_SLOT)
         self._seen[:] = 0
         self._seen[entries["slot"]] = entries["group_count"]
+        self._taken = np.flatnonzero(self._seen)
 
     def forget(self, groups: npt.NDArray[np.int64]) -> None:
-        shift = np.uint64(layout.GROUP_SHIFT)
-        self._seen[np.isin(self._seen >> shift, groups.astype(np.uint64))] = 0
+        owners = self._seen[self._taken] >> np.uint64(layout.GROUP_SHIFT)
+        goes = np.isin(owners, groups.astype(np.uint64))
+        self._seen[self._taken[goes]] = 0
+        self._taken = self._taken[~goes]
+
+    def read_taken(self) -> _Growth:
+        """What grew of the slots that were taken when all were looked at last."""
+        counts = self._slots["group_count"][self._taken]
+        return self._growth(self._taken[counts != self._seen[self._taken]])
 
     def read(self) -> _Growth:
-        counts = self._slots["group_count"]
-        grown = np.flatnonzero(counts != self._seen)
+        grown = np.flatnonzero(self._slots["group_count"] != self._seen)
+        seen_before = self._taken[self._seen[self._taken] != 0]
+        self._taken = np.concatenate([seen_before, grown[self._seen[grown] == 0]])
+        return self._growth(grown)
+
+    def _growth(self, grown: npt.NDArray[np.intp]) -> _Growth:
         # Counts before n-grams: whoever sees a count sees the n-gram it belongs to.
-        now, before = counts[grown], self._seen[grown]
+        now, before = self._slots["group_count"][grown], self._seen[grown]
         ngrams = self._slots["ngram"][grown]
         self._seen[grown] = now
         count, shift = np.uint64(layout.COUNT_MASK), np.uint64(layout.GROUP_SHIFT)
@@ -209,6 +212,7 @@ class Tables:
         self._sight_account = Account(MAX_GROUPS, cpus)
         self._sights = np.zeros((2, MAX_GROUPS), np.int64)
         self._owners = np.zeros(MAX_GROUPS, np.uint64)
+        self._used = 0  # no number from here on was ever seen to have an owner
         self._parts: dict[str, _SlotTable | _HashTable | Account] = {
             "slots": self._slots,
             "ngram_overflow": self._ngram_overflow,
@@ -223,9 +227,9 @@ class Tables:
 
     def position(self) -> Arrays:
         """What was read so far, by name."""
-        used = int(np.flatnonzero(self._owners).max(initial=-1)) + 1  # most numbers are free
+        used = self._used
         arrays: dict[str, npt.NDArray[Any]] = {
-            name: part.position()[:, :used] if isinstance(part, Account) else part.position()
+            name: part.position(used) if isinstance(part, Account) else part.position()
             for name, part in self._parts.items()
         }
         return {**arrays, "sights": self._sights[:, :used], "owners": self._owners[:used]}
@@ -240,19 +244,21 @@ class Tables:
 
     def go_to(self, position: Arrays) -> None:
         """Take what :meth:`position` gave as read; a new reader has read nothing."""
-        self._sights = _of_all_groups(position["sights"])
-        self._owners = _of_all_groups(position["owners"])
+        self._used = len(position["owners"])
+        self._sights = _of_groups(position["sights"], MAX_GROUPS)
+        self._owners = _of_groups(position["owners"], MAX_GROUPS)
         for name, part in self._parts.items():
             array = position[name]
-            part.go_to(_of_all_groups(array) if isinstance(part, Account) else array)
+            part.go_to(_of_groups(array, MAX_GROUPS) if isinstance(part, Account) else array)
 
     def read(self) -> dict[int, GroupCounts]:
         """Counts by group since the last reading; groups that did nothing are not there."""
         owners = self._read_owners()
         self._forget((self._owners != 0) & (self._owners != owners))
         # The order matters: the independent counts enclose the tables (baseline.kernel.accounts).
+        self._used = max(self._used, _used(owners))
         calls_before, before = self._calls(), self._ledgers()
-        slots = self._slots.read()
+        slots = self._read_slots(calls_before)
         ngram_overflow = self._ngram_overflow.read(needed=bool(before["ngrams_overflowed"].any()))
         executions = self._executions.read(
             needed=self._execution_account.is_behind(before["executions"])
@@ -260,6 +266,7 @@ class Tables:
         behind = self._connection_account.is_behind(before["connections"])
         connections = self._connections.read(needed=behind)
         folded = self._connection_overflow.read(needed=behind)
+        self._used = max(self._used, _used(self._read_owners()))
         after, calls_after = self._ledgers(), self._calls()
         owners_after = self._read_owners()
 
@@ -269,45 +276,49 @@ class Tables:
             growth.where(~wiped[growth.groups])
             for growth in (slots, ngram_overflow, executions, connections, folded)
         )
+        used = self._used = max(self._used, _used(owners_after))
+        calls_before, calls_after = _of_groups(calls_before, used), _of_groups(calls_after, used)
+        before, after = _of_groups(before, used), _of_groups(after, used)
         of_known = executions.keys["lineage"][:, 0] != layout.IMAGE_FOLDED
         held_back = after["events_held_back"]
         sights = np.stack([after["events"] - held_back - after["events_lost"], held_back])
-        sent, kept = sights - self._sights
-        self._sights = sights
-        tallies = {  # in the order of the ledger
-            "ngrams": self._ngram_account.settle(
-                recorded=slots.by_group(),
-                overflowed=ngram_overflow.by_group(),
-                lost=after["ngrams_lost"],
-                before=calls_before,
-                after=calls_after,
-            ),
-            "executions": self._execution_account.settle(
-                recorded=executions.where(of_known).by_group(),
-                overflowed=executions.where(~of_known).by_group(),
-                lost=after["executions_lost"],
-                before=before["executions"],
-                after=after["executions"],
-            ),
-            "connections": self._connection_account.settle(
-                recorded=connections.by_group(),
-                overflowed=folded.by_group(),
-                lost=after["connections_lost"],
-                before=before["connections"],
-                after=after["connections"],
-            ),
-            "events": self._sight_account.settle(
-                recorded=sent,
-                overflowed=kept,
-                lost=after["events_lost"],
-                before=after["events"],
-                after=after["events"],
-            ),
-        }
+        sent, kept = sights - self._sights[:, :used]
+        self._sights[:, :used] = sights
+        tallies = np.stack(
+            [  # in the order of the ledger
+                self._ngram_account.settle(
+                    recorded=slots.by_group(used),
+                    overflowed=ngram_overflow.by_group(used),
+                    lost=after["ngrams_lost"],
+                    before=calls_before,
+                    after=calls_after,
+                ),
+                self._execution_account.settle(
+                    recorded=executions.where(of_known).by_group(used),
+                    overflowed=executions.where(~of_known).by_group(used),
+                    lost=after["executions_lost"],
+                    before=before["executions"],
+                    after=after["executions"],
+                ),
+                self._connection_account.settle(
+                    recorded=connections.by_group(used),
+                    overflowed=folded.by_group(used),
+                    lost=after["connections_lost"],
+                    before=before["connections"],
+                    after=after["connections"],
+                ),
+                self._sight_account.settle(
+                    recorded=sent,
+                    overflowed=kept,
+                    lost=after["events_lost"],
+                    before=after["events"],
+                    after=after["events"],
+                ),
+            ]
+        )
         self._owners = owners_after
         self._forget(wiped)
-        for tally in tallies.values():
-            tally[:, wiped] = 0
+        tallies[:, :, wiped[:used]] = 0
 
         changes: defaultdict[int, GroupCounts] = defaultdict(GroupCounts)
         ngrams = slots.plus(ngram_overflow.of_field("ngram"))
@@ -317,44 +328,52 @@ class Tables:
             changes[group].executions.append((key, count))
         for group, key, count in connections.plus(folded).entries():
             changes[group].connections.append((key, count))
-        touched = np.flatnonzero(sum(np.abs(tally).sum(axis=0) for tally in tallies.values()))
-        columns = [tally[:, touched].T.tolist() for tally in tallies.values()]
-        for group, *rows in zip(touched.tolist(), *columns, strict=True):
-            changes[group].ledger = Ledger(*itertools.starmap(Tally, rows))
+        touched = np.flatnonzero(tallies.any(axis=(0, 1)))
+        rows = tallies[:, :, touched].transpose(2, 0, 1).tolist()
+        for group, ledger in zip(touched.tolist(), rows, strict=True):
+            changes[group].ledger = Ledger(*map(Tally._make, ledger))
         return dict(changes)
+
+    def _read_slots(self, calls: Counts) -> _Growth:
+        """Growth of the slots, of all of them only where those known do not hold all calls."""
+        known = self._slots.read_taken()
+        if self._ngram_account.holds(known.by_group(MAX_GROUPS), calls):
+            return known
+        return known.plus(self._slots.read())
 
     def _forget(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Begin anew with groups whose counts were wiped."""
         # Number 0 is no group, and most numbers have never been used.
-        groups = np.flatnonzero(chosen & self._is_known())
+        if not chosen.any():
+            return
+        used = self._used
+        accounts = [part for part in self._parts.values() if isinstance(part, Account)]
+        known = np.logical_or.reduce([account.is_known(used) for account in accounts])
+        groups = np.flatnonzero(chosen[:used] & known)
         if len(groups):
             self._sights[:, groups] = 0
             for part in self._parts.values():
                 part.forget(groups)
-
-    def _is_known(self) -> npt.NDArray[np.bool_]:
-        """Groups of which anything was ever read."""
-        accounts = [part for part in self._parts.values() if isinstance(part, Account)]
-        known: npt.NDArray[np.bool_] = np.logical_or.reduce([a.is_known() for a in accounts])
-        return known
 
     def _read_owners(self) -> npt.NDArray[np.uint64]:
         owners: npt.NDArray[np.uint64] = self._program.owners["cgroup"].copy()
         return owners
 
     def _calls(self) -> Counts:
-        calls: Counts = self._program.counters["calls"].sum(axis=0).astype(np.int64)
+        calls: Counts = self._program.counters["calls"][:, : self._used].sum(axis=0).view(np.int64)
         return calls
 
-    def _ledgers(self) -> dict[str, Counts]:
-        """What is read of the ledgers, of each signal what was lost before what was counted."""
-        # Numbers are given from the lowest on, and a group has its owner before it counts.
-        used = int(np.flatnonzero(self._program.owners["cgroup"]).max(initial=-1)) + 1
-        ledgers: dict[str, Counts] = {}
-        for name in _LEDGERS:
-            ledgers[name] = np.zeros(MAX_GROUPS, np.int64)
-            ledgers[name][:used] = self._program.ledgers[name][:used]
-        return ledgers
+    def _ledgers(self) -> npt.NDArray[np.void]:
+        """The ledgers, of each signal what was lost before what was counted."""
+        ledgers, later = (self._program.ledgers[: self._used].copy() for _ in range(2))
+        for name in _INDEPENDENT:
+            ledgers[name] = later[name]
+        return ledgers.view(_LEDGER)
+
+
+def _used(owners: npt.NDArray[np.uint64]) -> int:
+    """How many groups there are: numbers are given from the lowest on, most are free."""
+    return int(np.flatnonzero(owners).max(initial=-1)) + 1
 
 
 def _raw(entries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
@@ -362,8 +381,10 @@ def _raw(entries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     return entries.view(f"V{entries.dtype.itemsize}")
 
 
-def _of_all_groups(used: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same with zeros for the groups whose numbers were free."""
-    everything = np.zeros((*used.shape[:-1], MAX_GROUPS), used.dtype)
-    everything[..., : used.shape[-1]] = used
+def _of_groups(counts: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
+    """The same with zeros for groups that came later, or whose numbers were free."""
+    if counts.shape[-1] == groups:
+        return counts
+    everything = np.zeros((*counts.shape[:-1], groups), counts.dtype)
+    everything[..., : counts.shape[-1]] = counts
     return everything

@@ -58,6 +58,10 @@ _FACTORS = (1.0, 1 / _NEAR_BORDER, _NEAR_BORDER)
 _SIDES_OF_SMALL = np.stack([levels(np.arange(1 << 12) * factor) for factor in _FACTORS])
 
 
+_LEVELS_OF_SMALL = _SIDES_OF_SMALL[0].astype(np.intp)
+_MASKS_OF_SMALL = np.bitwise_or.reduce(1 << _SIDES_OF_SMALL.astype(np.int64))
+
+
 def _sides(counts: Integers) -> Levels:
     """Bins of counts, and those on either side of a border that is near, shape (3, *counts)."""
     # Logarithms of what most counts are would take half of the time of judging a window.
@@ -168,6 +172,7 @@ class CallVolumes:
         self._load = _most_made(pairs)
         self.parents = _tree(_mutual_information(pairs), self._load)
         self._beside = np.where(self.parents >= 0, self.parents, self._load)
+        self._rows = np.arange(pairs.calls) * LEVELS
         self._top = min(int(pairs.level.max()) + _HEADROOM, LEVELS - 1)
         tables = [self._table(call) for call in range(pairs.calls)]
         self._bits = np.stack(tables).astype(np.float32)
@@ -201,6 +206,34 @@ class CallVolumes:
         sides = np.minimum(_sides(counts), self._top)
         calls, beside = np.arange(self.pairs.calls), sides[0][:, self._beside]
         return np.asarray(self._bits[calls, beside, sides].min(axis=0), float)
+
+    def usual_levels(self, usual: Floats) -> npt.NDArray[np.int64]:
+        """What :meth:`are_usual` takes: the levels that exceed nothing, as the bits of a number.
+
+        Args:
+            usual: bits that count for nothing, by call, shape (calls,).
+
+        Returns:
+            By call and level of the one that it is judged beside, shape (calls, LEVELS).
+        """
+        levels = np.minimum(np.arange(LEVELS), self._top)
+        are_usual = self._bits[:, levels][:, :, levels] <= usual[:, None, None]
+        return np.asarray(are_usual @ (1 << np.arange(LEVELS)))
+
+    def are_usual(self, counts: Integers, usual_levels: npt.NDArray[np.int64]) -> bool:
+        """Whether no call exceeds its usual bits, as :meth:`bits_of_counts` has them.
+
+        Args:
+            counts: how often each call was made in a window, shape (calls,).
+            usual_levels: those of :meth:`usual_levels`.
+        """
+        if counts.max(initial=0) < len(_MASKS_OF_SMALL):
+            level, sides = _LEVELS_OF_SMALL.take(counts), _MASKS_OF_SMALL.take(counts)
+        else:
+            levels = _sides(counts)
+            level, sides = levels[0].astype(np.intp), np.bitwise_or.reduce(1 << levels.astype(int))
+        usual = usual_levels.take(self._rows + level.take(self._beside))
+        return bool(np.count_nonzero(usual & sides) == len(counts))
 
     def seen_with(self, call: int, parent_level: int) -> Floats:
         """Windows by level of the call, where its parent was at this level, shape (LEVELS,)."""

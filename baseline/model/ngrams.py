@@ -142,7 +142,8 @@ class NgramModel:
 
     def knows(self, item: int) -> bool:
         """Whether the n-gram was seen in training."""
-        return bool(are_among(self.calls.ngrams, np.array([item], np.uint64))[0])
+        where = int(self.calls.ngrams.searchsorted(np.uint64(item)))
+        return where < len(self.calls) and int(self.calls.ngrams[where]) == item
 
     def seen(self, item: int) -> Seen | None:
         """When the n-gram was seen in training."""

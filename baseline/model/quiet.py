@@ -45,13 +45,16 @@ class Quiet:
 
     def __contains__(self, window: Window) -> bool:
         """Whether a window is quiet: none of its signals finds any surprise in it."""
-        others: list[Item] = [*window.executions, *window.connections]
-        if any(item not in self._others[signal_of(item)] for item in others):
-            return False
+        if window.executions or window.connections:
+            others: list[Item] = [*window.executions, *window.connections]
+            if any(item not in self._others[signal_of(item)] for item in others):
+                return False
         ngrams = window.ngrams.ngrams
         where = self._ngrams.searchsorted(ngrams)
-        if not len(self._ngrams) or (self._ngrams.take(where, mode="clip") != ngrams).any():
+        if not len(self._ngrams) or np.count_nonzero(
+            self._ngrams.take(where, mode="clip") != ngrams
+        ):
             return False
         size = len(self._volumes.symbols) + 1
         counts = np.bincount(self._columns.take(where), window.ngrams.counts, size)
-        return self._volumes.is_usual(window, counts[None, :-1].astype(np.int64))
+        return self._volumes.is_usual(window, counts[:-1].astype(np.intp))

@@ -12,10 +12,12 @@ much as the window before it, and no less than windows of training did on averag
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from baseline.model.score import NOVELTIES, Item, Score, Signal, signal_of
 from baseline.model.signal_model import Surprise
-from baseline.model.workload_model import WorkloadModel
+from baseline.model.workload_model import WorkloadModel, counted
+from baseline.window import Window
 
 MOST_SIGHTED = 1024
 """Items of each signal that are judged before their window is complete; the others wait for it."""
@@ -26,24 +28,32 @@ class RunningWindow:
 
     Args:
         model: of its workload.
-        counted: signal -> what the last window counted; empty where there was none.
-        since: end of the last window, in nanoseconds since the epoch; 0 where there was none.
+        last: its last window; ``None`` where there was none.
 
     Attributes:
-        since: the same.
+        since: end of the last window, in nanoseconds since the epoch; 0 where there was none.
         start: when the first of them was sighted.
     """
 
-    def __init__(self, model: WorkloadModel, counted: Mapping[Signal, int], since: int = 0) -> None:
-        self.since = since
+    def __init__(self, model: WorkloadModel, last: Window | None) -> None:
+        self.since = last.end if last else 0
         self.start: int | None = None
         self._model = model
-        self._counted = {
-            signal: max(counted.get(signal, 0), model.usual_counts[signal]) for signal in NOVELTIES
-        }
-        self._shares = model.shares(self._counted)
+        self._last = last
         self._surprises: dict[Signal, dict[Item, Surprise]] = {s: {} for s in NOVELTIES}
         self._by_signal = dict.fromkeys(NOVELTIES, 0.0)
+
+    # Next to all windows bring nothing new, and need neither of these.
+    @cached_property
+    def _counted(self) -> Mapping[Signal, int]:
+        usual = self._model.usual_counts
+        if self._last is None:
+            return usual
+        return {signal: max(n, usual[signal]) for signal, n in counted(self._last).items()}
+
+    @cached_property
+    def _shares(self) -> Mapping[Signal, float]:
+        return self._model.shares(self._counted)
 
     def __contains__(self, item: Item) -> bool:
         return item in self._surprises[signal_of(item)]

@@ -6,6 +6,7 @@ were never made are the business of :mod:`baseline.model.calls`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -187,13 +188,18 @@ class VolumeModel:
 
         Args:
             window: what the workload did.
-            counts: how often it made each call, shape (1, calls).
+            counts: how often it made each call, shape (calls,).
         """
         if not len(self.symbols) or not _can_tell(window, self.length):
             return True
         if isinstance(self._judge, CallMix):
-            return not self._judge.bits(counts).any()
-        return not (self._judge.bits_of_counts(counts)[0] > self._usual).any()
+            return not self._judge.bits(counts[None]).any()
+        return self._judge.are_usual(counts, self._usual_levels)
+
+    @cached_property
+    def _usual_levels(self) -> npt.NDArray[np.int64]:
+        assert isinstance(self._judge, CallVolumes)  # noqa: S101 - for the type checker
+        return self._judge.usual_levels(self._usual)
 
     def bits(self, item: Volume) -> float:
         """A single call carries nothing: its volume does."""

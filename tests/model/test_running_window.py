@@ -1,6 +1,5 @@
 """First sights judged before their window is complete: never more than the window itself."""
 
-from collections.abc import Mapping
 from itertools import islice
 
 import numpy as np
@@ -38,10 +37,6 @@ def after() -> list[Window]:
     return list(islice(serving(2), 200))
 
 
-def running(model: WorkloadModel, counts: Mapping[Signal, int]) -> RunningWindow:
-    return RunningWindow(model, counts)
-
-
 def in_random_order(items: list[Item], seed: int) -> list[Item]:
     return [items[n] for n in np.random.default_rng(seed).permutation(len(items))]
 
@@ -56,7 +51,7 @@ def test_first_sights_show_no_more_than_their_complete_window(
         counts = counted(judged)
         if any(counts[s] < judge.usual_counts[s] for s in NOVELTIES):
             continue  # where it is taken to count more, it shows less still: see below
-        sighted = running(judge, counts)
+        sighted = RunningWindow(judge, judged)
         whole = judge.score(judged)
         for item in in_random_order(judge.unseen(judged), seed):
             assert sighted.add([item], 1)
@@ -71,7 +66,7 @@ def test_first_sights_show_no_more_than_their_complete_window(
 
 def test_sums_are_what_judging_all_anew_gives(model: WorkloadModel) -> None:
     """The slow, obvious twin: a window of nothing but what was sighted so far."""
-    sighted = running(model, {})
+    sighted = RunningWindow(model, None)
     ngrams = count_ngrams(symbols(SHELL_CALLS)).ngrams.tolist()
     items = [n for n in ngrams if not model.knows(n)] + [SHELL_STARTED, CURL_STARTED, INTRUDER]
     taken: list[Item] = []
@@ -107,15 +102,16 @@ def test_what_is_new_weighs_less_where_much_is_counted(model: WorkloadModel) -> 
     ngram = next(n for n in ngrams if model.signals[Signal.NGRAMS].bits(n) > 0)
     scores = []
     for factor in (0, 1, 100):
-        counts = {s: n * factor for s, n in model.usual_counts.items()}
-        sighted = running(model, counts)
+        calls = np.array([model.usual_counts[Signal.NGRAMS] * factor])
+        last = window(0, NgramCounts(np.array([ngram], np.uint64), calls))
+        sighted = RunningWindow(model, last)
         sighted.add([ngram], 1)
         scores.append(sighted.score().by_signal[Signal.NGRAMS])
     assert scores[0] == scores[1] > scores[2] > 0
 
 
 def test_it_begins_again_when_all_was_told(model: WorkloadModel) -> None:
-    sighted = running(model, {})
+    sighted = RunningWindow(model, None)
     assert not sighted.is_anomaly
     sighted.add([SHELL_STARTED], 7)
     sighted.add([INTRUDER], 8)
@@ -129,7 +125,7 @@ def test_it_begins_again_when_all_was_told(model: WorkloadModel) -> None:
 
 
 def test_its_room_is_bounded_by_signal(model: WorkloadModel) -> None:
-    sighted = running(model, {})
+    sighted = RunningWindow(model, None)
     assert all(sighted.add([n], 1) for n in range(1 << 40, (1 << 40) + MOST_SIGHTED))
     assert not sighted.add([1 << 41], 1)
     assert sighted.add([SHELL_STARTED], 1)
