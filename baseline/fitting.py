@@ -52,7 +52,7 @@ def page(lines: Iterable[str]) -> str:
 
 
 def wrapped(line: str, width: int = WIDTH, *, folds: bool = True) -> Iterator[str]:
-    """A line as several where it has no room in one; the others begin below its last column.
+    """A line as several where it has no room in one; the others begin below its text.
 
     Args:
         line: may hold anything; what a terminal could obey is written out.
@@ -64,7 +64,7 @@ def wrapped(line: str, width: int = WIDTH, *, folds: bool = True) -> Iterator[st
     if cell_len(line) <= width:
         yield line
         return
-    indent = _hanging(line, width)
+    indent = _hanging(line, width) if folds else len(line) - len(line.lstrip())
     room = width - indent
     if folds:
         line = shortened(line, _MOST_LINES * room)

@@ -1,12 +1,16 @@
 """Text in so many columns: never longer, and never with a number that was not there."""
 
+import os
 import re
+import termios
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from baseline.cli.streams import for_terminal
 from baseline.fitting import WIDTH, page, shortened, wrapped
 
 texts = st.text(st.sampled_from("ab 网服\x1b/>.,:0123456789"), max_size=400)
@@ -62,8 +66,21 @@ def test_a_long_word_stays_where_it_is_to_be_copied() -> None:
     path = "/srv/" + "x" * 90
     assert list(wrapped(f"Error: {path} is damaged", 80, folds=False)) == [
         f"Error: {path}",
-        "  is damaged",
+        "is damaged",
     ]
+
+
+def test_talk_is_wrapped_on_a_terminal_alone(tmp_path: Path) -> None:
+    said = "Learning was too short to vouch for it: thresholds are extrapolated."
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, 40))
+    with open(slave, "w") as terminal, (tmp_path / "talk").open("w") as file:  # noqa: PTH123
+        assert for_terminal(said, terminal).split("\n") == [
+            "Learning was too short to vouch for it:",
+            "thresholds are extrapolated.",
+        ]
+        assert for_terminal(said, file) == said
+    os.close(master)
 
 
 def test_a_line_goes_on_below_its_text() -> None:

@@ -116,8 +116,8 @@ def test_a_shell_of_a_learned_service_is_named_at_once(
 
     watch = start("watch", *cgroup, "--models", tmp_path / "models", "--format", "json")
     assert watch.stderr
-    assert watch.stderr.readline().startswith("Learning was too short to vouch for 1/week")
     assert watch.stderr.readline() == f"Counting {group}/service as svc\n"
+    assert watch.stderr.readline().startswith("Learning was too short to vouch for 1/week")
     assert service.stdin
     service.stdin.write("shell\n")
     service.stdin.flush()
