@@ -224,7 +224,9 @@ def test_ctrl_c_twice_in_haste_does_not_lose_what_was_learned(group: str, tmp_pa
     learn = ("learn", "--cgroup", f"svc={group}/*", "--interval", "200ms", "--out", out)
     with OnTerminal(BASELINE, *learn) as terminal:
         terminal.until_shown("unseen")
-        terminal.press("\x03", "\x03")
+        terminal.press("\x03")
+        terminal.until(lambda: b"^C" in terminal.written)  # two at once would be one signal
+        terminal.press("\x03")
         assert terminal.until_ended() == 0
     assert load_models(out)["svc"].training.windows > 0
 
@@ -434,4 +436,18 @@ def test_the_doctor_finds_everything_well() -> None:
 @pytest.mark.usefixtures("service")
 def test_what_was_kept_is_unloaded() -> None:
     assert "Unloaded" in run("unload").stderr
+    assert run("unload").stderr == "Nothing was loaded.\n"
+
+
+@pytest.mark.usefixtures("service")
+def test_a_watch_whose_terminal_is_closed_takes_its_program_away(
+    group: str, tmp_path: Path
+) -> None:
+    run("unload")  # what was kept loaded, for other tests
+    cgroup, models = ("--cgroup", f"svc={group}/*", "--interval", "200ms"), tmp_path / "models"
+    run("learn", *cgroup, "--duration", "1s", "--out", models)
+    with OnTerminal(BASELINE, "watch", *cgroup, "--models", models) as terminal:
+        terminal.until_shown("window")
+        terminal.hang_up()
+        assert terminal.until_ended() >= 0  # 1 if an alert did not reach the terminal
     assert run("unload").stderr == "Nothing was loaded.\n"
