@@ -8,6 +8,7 @@ from typing import NamedTuple
 from baseline.alerts.alert import Alert
 from baseline.alerts.detector import Detector
 from baseline.live.newcomers import MINUTE, Newcomers
+from baseline.model.provenance import NOT_KNOWN
 from baseline.model.score import Score, Signal
 from baseline.model.workload_model import WorkloadModel
 from baseline.window import Connection, Execution, Ledger, Tally, Window
@@ -192,7 +193,7 @@ class _Workload:
         return replace(
             row,
             state=completeness.state.value if completeness else "",
-            reason=completeness.reason if completeness else "",
+            reason=completeness.reason if completeness else NOT_KNOWN,
             bits=next((bits for when, bits in self.peaks if abs(now - when) < MINUTE), 0.0),
             threshold=self.model.threshold,
             budget=str(self.model.budget),

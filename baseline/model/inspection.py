@@ -11,7 +11,7 @@ from baseline.model.call_volumes import level_range
 from baseline.model.completeness import SignalCompleteness
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
-from baseline.model.provenance import ACCEPTED
+from baseline.model.provenance import ACCEPTED, NOT_KNOWN
 from baseline.model.score import PEERS, Signal
 from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
@@ -81,8 +81,9 @@ def _training(model: WorkloadModel) -> Iterator[str]:
     yield f"         {', '.join(details)}"
     ledger = training.ledger
     yield f"Ledger   {_losses(ledger.lost, ledger.adds_up)}"
-    if completeness := model.provenance.completeness:
-        yield f"State    {completeness.state}: {completeness.reason}"
+    completeness = model.provenance.completeness
+    known = f"{completeness.state}: {completeness.reason}" if completeness else ""
+    yield f"State    {known or f'unknown: {NOT_KNOWN}'}"
 
 
 def _knowledge(model: WorkloadModel) -> Iterator[str]:

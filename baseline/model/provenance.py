@@ -12,6 +12,9 @@ _LONGEST_LINE = 65_536
 ACCEPTED = "Accepted alert {}"
 """How a note begins on what a person took for normal."""
 
+NOT_KNOWN = "models do not tell how much they know together: learn from their recordings"
+"""Why a merged model has no completeness."""
+
 _UNLISTED = "... and {:,} more"
 _UNLISTED_NUMBER = re.compile(r"\.\.\. and ([0-9,]{1,15}) more")
 

@@ -79,7 +79,7 @@ def test_it_says_how_complete_that_is() -> None:
     low, high = completeness.signals[Histogram.CONNECTIONS].new_items(3600)[1:]
     assert f"({low:,}-{high:,})" in knowledge(text, "connections")
     unknown = describe(model.with_provenance(completeness=None))
-    assert "State" not in unknown
+    assert "State    unknown: models do not tell" in unknown
     assert len(knowledge(unknown, "connections")) == 2
 
 
