@@ -33,12 +33,6 @@ class Account:
         used = len(count)
         return bool((self._held[:used] + self._lost[:used] != count).any())
 
-    def holds(self, recorded: Counts, count: Counts) -> bool:
-        """Whether the tables hold nothing unread but ``recorded``, likewise."""
-        used = len(count)
-        held = self._held[:used] + recorded[:used] + self._lost[:used]
-        return bool((held >= count).all())
-
     def position(self, used: int) -> npt.NDArray[np.int64]:
         """What was read so far of so many groups, shape (3, used)."""
         return np.stack([self._held[:used], self._lost[:used], self._counted[:used]])

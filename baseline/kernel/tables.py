@@ -100,18 +100,11 @@ class _SlotTable:
         self._seen[self._taken[goes]] = 0
         self._taken = self._taken[~goes]
 
-    def read_taken(self) -> _Growth:
-        """What grew of the slots that were taken when all were looked at last."""
-        counts = self._slots["group_count"][self._taken]
-        return self._growth(self._taken[counts != self._seen[self._taken]])
-
     def read(self) -> _Growth:
+        # All of them, whatever the kernel counted apart: that count is there to check this one.
         grown = np.flatnonzero(self._slots["group_count"] != self._seen)
         seen_before = self._taken[self._seen[self._taken] != 0]
         self._taken = np.concatenate([seen_before, grown[self._seen[grown] == 0]])
-        return self._growth(grown)
-
-    def _growth(self, grown: npt.NDArray[np.intp]) -> _Growth:
         # Counts before n-grams: whoever sees a count sees the n-gram it belongs to.
         now, before = self._slots["group_count"][grown], self._seen[grown]
         ngrams = self._slots["ngram"][grown]
@@ -212,7 +205,7 @@ class Tables:
         self._sight_account = Account(MAX_GROUPS, cpus)
         self._sights = np.zeros((2, MAX_GROUPS), np.int64)
         self._owners = np.zeros(MAX_GROUPS, np.uint64)
-        self._used = 0  # no number from here on was ever seen to have an owner
+        self._used = 0  # numbers from here on were never seen in use
         self._parts: dict[str, _SlotTable | _HashTable | Account] = {
             "slots": self._slots,
             "ngram_overflow": self._ngram_overflow,
@@ -245,7 +238,7 @@ class Tables:
     def go_to(self, position: Arrays) -> None:
         """Take what :meth:`position` gave as read; a new reader has read nothing."""
         self._used = len(position["owners"])
-        self._sights = _of_groups(position["sights"], MAX_GROUPS)
+        self._sights = _of_groups(position["sights"], MAX_GROUPS).copy()
         self._owners = _of_groups(position["owners"], MAX_GROUPS)
         for name, part in self._parts.items():
             array = position[name]
@@ -256,9 +249,9 @@ class Tables:
         owners = self._read_owners()
         self._forget((self._owners != 0) & (self._owners != owners))
         # The order matters: the independent counts enclose the tables (baseline.kernel.accounts).
-        self._used = max(self._used, _used(owners))
+        self._look_for_groups()
         calls_before, before = self._calls(), self._ledgers()
-        slots = self._read_slots(calls_before)
+        slots = self._slots.read()
         ngram_overflow = self._ngram_overflow.read(needed=bool(before["ngrams_overflowed"].any()))
         executions = self._executions.read(
             needed=self._execution_account.is_behind(before["executions"])
@@ -266,7 +259,7 @@ class Tables:
         behind = self._connection_account.is_behind(before["connections"])
         connections = self._connections.read(needed=behind)
         folded = self._connection_overflow.read(needed=behind)
-        self._used = max(self._used, _used(self._read_owners()))
+        self._look_for_groups()
         after, calls_after = self._ledgers(), self._calls()
         owners_after = self._read_owners()
 
@@ -276,7 +269,8 @@ class Tables:
             growth.where(~wiped[growth.groups])
             for growth in (slots, ngram_overflow, executions, connections, folded)
         )
-        used = self._used = max(self._used, _used(owners_after))
+        self._look_for_groups()
+        used = self._used
         calls_before, calls_after = _of_groups(calls_before, used), _of_groups(calls_after, used)
         before, after = _of_groups(before, used), _of_groups(after, used)
         of_known = executions.keys["lineage"][:, 0] != layout.IMAGE_FOLDED
@@ -334,13 +328,6 @@ class Tables:
             changes[group].ledger = Ledger(*map(Tally._make, ledger))
         return dict(changes)
 
-    def _read_slots(self, calls: Counts) -> _Growth:
-        """Growth of the slots, of all of them only where those known do not hold all calls."""
-        known = self._slots.read_taken()
-        if self._ngram_account.holds(known.by_group(MAX_GROUPS), calls):
-            return known
-        return known.plus(self._slots.read())
-
     def _forget(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Begin anew with groups whose counts were wiped."""
         # Number 0 is no group, and most numbers have never been used.
@@ -354,6 +341,13 @@ class Tables:
             self._sights[:, groups] = 0
             for part in self._parts.values():
                 part.forget(groups)
+
+    def _look_for_groups(self) -> None:
+        """Numbers are given from the lowest on, and most have never been used."""
+        owners = self._program.owners
+        # A wiped group has no cgroup any more, and may still count for a moment.
+        in_use = (owners["cgroup"] != 0) | (owners["state"] != layout.GROUP_FREE)
+        self._used = max(self._used, int(np.flatnonzero(in_use).max(initial=-1)) + 1)
 
     def _read_owners(self) -> npt.NDArray[np.uint64]:
         owners: npt.NDArray[np.uint64] = self._program.owners["cgroup"].copy()
@@ -369,11 +363,6 @@ class Tables:
         for name in _INDEPENDENT:
             ledgers[name] = later[name]
         return ledgers.view(_LEDGER)
-
-
-def _used(owners: npt.NDArray[np.uint64]) -> int:
-    """How many groups there are: numbers are given from the lowest on, most are free."""
-    return int(np.flatnonzero(owners).max(initial=-1)) + 1
 
 
 def _raw(entries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
