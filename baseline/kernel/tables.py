@@ -230,9 +230,16 @@ class Tables:
     def fits(self, position: Arrays) -> bool:
         """Whether it can be gone to: another release may have written it, or a torn disk."""
         own = self.position()
-        return own.keys() == position.keys() and all(
-            array.dtype == position[name].dtype and array.shape[:-1] == position[name].shape[:-1]
-            for name, array in own.items()
+        by_group = {"sights", "owners"}
+        by_group |= {name for name, part in self._parts.items() if isinstance(part, Account)}
+        return (
+            own.keys() == position.keys()
+            and all(
+                array.dtype == position[name].dtype
+                and array.shape[:-1] == position[name].shape[:-1]
+                for name, array in own.items()
+            )
+            and max(position[name].shape[-1] for name in by_group) <= MAX_GROUPS
         )
 
     def go_to(self, position: Arrays) -> None:

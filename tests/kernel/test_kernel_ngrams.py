@@ -107,18 +107,12 @@ def test_io_uring_requests_are_counted_as_such(watched: Watched, request_: str) 
     assert requests == {(f"io_uring:{opcode}",): 1009}
 
 
-def test_a_process_id_that_is_used_again_brings_no_history(watched: Watched) -> None:
+@pytest.mark.parametrize("program", ["reuse_pid", "reuse_thread_id"])
+def test_an_id_that_is_used_again_brings_no_history(watched: Watched, program: str) -> None:
+    """That of a process which ended, or which a thread gave up by an exec."""
     children, calls = 101, 3
     require_ids_to_choose()
-    reused = int(watched.output("reuse_pid", children, calls))
-    assert reused > FEW, "too few ids were used again for this test to say anything"
-    require_children(ngrams(watched.window()), children, calls)
-
-
-def test_the_id_that_a_thread_gave_up_by_an_exec_brings_no_history(watched: Watched) -> None:
-    children, calls = 101, 3
-    require_ids_to_choose()
-    reused = int(watched.output("reuse_thread_id", children, calls))
+    reused = int(watched.output(program, children, calls))
     assert reused > FEW, "too few ids were used again for this test to say anything"
     require_children(ngrams(watched.window()), children, calls)
 

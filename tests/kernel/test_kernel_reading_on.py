@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
-from watching import Cgroup, OtherCommand
+from watching import Cgroup, OtherCommand, Watched
+
+from baseline.kernel.program import MAX_GROUPS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
 
@@ -67,3 +70,11 @@ def test_a_command_that_ended_in_order_and_unloaded_leaves_nothing_to_read_on(
     run_known(cgroup)
     second = command(cgroup.path, keep=False)
     assert second.read() == {cgroup.path: times(0)}
+
+
+def test_a_position_of_more_groups_than_there_are_is_of_another_release(watched: Watched) -> None:
+    tables = watched.watch.source._reading.tables
+    position = dict(tables.position())
+    assert tables.fits(position)
+    position["owners"] = np.zeros(MAX_GROUPS + 1, np.uint64)
+    assert not tables.fits(position)
