@@ -168,11 +168,20 @@ INLINE u32 group_of(struct task_struct *task, struct thread *thread)
 	return thread->group;
 }
 
+/*
+ * Outside the hot path.  A polling thread of io_uring begins without the fork hook, perhaps with an id
+ * that a thread gave up by an exec, so what its place says of the cgroup may be another's.
+ */
 INLINE u32 current_group(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	struct thread *thread = thread_of(task);
-	return thread ? group_of(task, thread) : 0;
+	struct control *shared = the_control();
+
+	if (!thread || !shared)
+		return 0;
+	find_again(task, thread, shared);
+	return thread->group;
 }
 
 /* 0 for the version 1 hierarchies, which have ids of their own that may equal ours. */

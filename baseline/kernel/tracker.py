@@ -163,8 +163,8 @@ class Tracker:
         hidden = seed(self._program, folder, number)
         if hidden:
             self._say(
-                f"{hidden} processes that ran in {folder.name} before we looked stay unknown: the "
-                "right to see them is given up"
+                f"what {hidden} of the processes in {folder.name} ran before we looked stays "
+                "unknown: the right to see them is given up"
             )
 
 

@@ -1,6 +1,8 @@
 """System calls: every n-gram of known programs, counted exactly."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from expected import Names, ending_in, histories, known_run, ngrams
 from inspecting import bpftool, map_of, succeed
 from requirements import missing
-from watching import Watched
+from watching import Watched, finish
 
 from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, SYSTEM_CALLS, Settings, fingerprint
 from baseline.window import Tally
@@ -105,6 +107,33 @@ def test_io_uring_requests_are_counted_as_such(watched: Watched, request_: str) 
     opcode = "nop" if request_ == "sqpoll" else request_
     requests = {n: c for n, c in ngrams(watched.window()).items() if n[-1].startswith("io_uring:")}
     assert requests == {(f"io_uring:{opcode}",): 1009}
+
+
+def test_a_polling_thread_is_not_taken_for_who_had_its_id_before(watched: Watched) -> None:
+    """It begins unseen, with an id that an exec gave up elsewhere, and no cgroup changes then."""
+    require_ids_to_choose()
+    granted = 0
+    rounds, requests = 3 * FEW, 101
+    waiting = [watched.start("uring", "later", requests, pipes=True) for _ in range(rounds)]
+    for process in waiting:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+    for process in waiting:
+        given_up = subprocess.run(
+            [sys.executable, "-c", EXECUTE_FROM_A_THREAD], stdout=subprocess.PIPE, check=True
+        ).stdout
+        granted += finish(process, given_up) == "granted\n"
+    assert granted > FEW, "too few ids were used again for this test to say anything"
+    assert ngrams(watched.window())["io_uring:nop",] == rounds * requests
+
+
+EXECUTE_FROM_A_THREAD = """
+import os, threading
+def execute():
+    print(threading.get_native_id(), flush=True)
+    os.execv("/bin/true", ["true"])
+threading.Thread(target=execute).start()
+"""
 
 
 @pytest.mark.parametrize("program", ["reuse_pid", "reuse_thread_id"])

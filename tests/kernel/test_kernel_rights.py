@@ -274,8 +274,8 @@ def test_it_says_so_when_it_may_not_look_at_what_ran_before(
     late.start_waiting("calls", "say", "wait")
     assert process.stderr
     said = (
-        "1 processes that ran in late before we looked stay unknown: the right to see them is "
-        "given up\n"
+        "what 1 of the processes in late ran before we looked stays unknown: the right to see them "
+        "is given up\n"
     )
     assert said in process.stderr  # among other lines
     assert process.poll() is None

@@ -5,26 +5,23 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "next_id.h"
 
 int main(int count, char **arguments)
 {
-	/* The kernel gives out the id after the last one, see proc_sys_kernel(5). */
-	int last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
 	pid_t first = 0;
 	int reused = 0;
-	char text[16];
 
-	if (count != 3 || last_pid < 0)
-		errx(2, "usage: reuse_pid ROUNDS COUNT, with CONFIG_CHECKPOINT_RESTORE");
+	if (count != 3)
+		errx(2, "usage: reuse_pid ROUNDS COUNT");
 	for (int round = atoi(arguments[1]); round > 0; round--) {
-		if (first && pwrite(last_pid, text, snprintf(text, sizeof(text), "%d", first - 1), 0) < 0)
-			err(1, "ns_last_pid");
+		if (first)
+			choose_next_id(first);
 		pid_t child = syscall(SYS_fork);
 		if (!child) {
 			for (int i = atoi(arguments[2]); i > 0; i--)

@@ -5,13 +5,13 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "next_id.h"
 
 static int rounds, calls, reused;
 static char *program;
@@ -30,12 +30,7 @@ static void *execute(void *nothing)
 
 static void fork_to(pid_t wanted)
 {
-	/* The kernel gives out the id after the last one, see proc_sys_kernel(5). */
-	int last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
-	char text[16];
-
-	if (last_pid < 0 || pwrite(last_pid, text, snprintf(text, sizeof(text), "%d", wanted - 1), 0) < 0)
-		err(1, "ns_last_pid");
+	choose_next_id(wanted);
 	pid_t child = syscall(SYS_fork);
 	if (child < 0)
 		err(1, "fork");
@@ -45,7 +40,6 @@ static void fork_to(pid_t wanted)
 		syscall(SYS_exit_group, 0);
 	}
 	waitpid(child, NULL, 0);
-	close(last_pid);
 	reused += child == wanted;
 }
 
@@ -54,7 +48,7 @@ int main(int count, char **arguments)
 	pthread_t thread;
 
 	if (count != 3 && count != 5)
-		errx(2, "usage: reuse_thread_id ROUNDS COUNT, with CONFIG_CHECKPOINT_RESTORE");
+		errx(2, "usage: reuse_thread_id ROUNDS COUNT");
 	program = arguments[0];
 	rounds = atoi(arguments[1]);
 	calls = atoi(arguments[2]);

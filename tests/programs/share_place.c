@@ -5,24 +5,21 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "next_id.h"
 
 enum { CHILDREN = 4, HIGHEST = 30000 };
 
-static int last_pid;
-
 static pid_t begin(int gate, int calls, pid_t wanted)
 {
-	char text[16], byte;
+	char byte;
 
-	/* The kernel gives out the id after the last one, see proc_sys_kernel(5). */
-	if (wanted && pwrite(last_pid, text, snprintf(text, sizeof(text), "%d", wanted - 1), 0) < 0)
-		err(1, "ns_last_pid");
+	if (wanted)
+		choose_next_id(wanted);
 	pid_t child = syscall(SYS_fork);
 	if (child < 0)
 		err(1, "fork");
@@ -39,9 +36,8 @@ int main(int count, char **arguments)
 {
 	int together = 0;
 
-	last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
-	if (count != 4 || last_pid < 0)
-		errx(2, "usage: share_place PLACES ROUNDS COUNT, with CONFIG_CHECKPOINT_RESTORE");
+	if (count != 4)
+		errx(2, "usage: share_place PLACES ROUNDS COUNT");
 	int places = atoi(arguments[1]), calls = atoi(arguments[3]);
 	for (int round = atoi(arguments[2]); round > 0; round--) {
 		pid_t children[CHILDREN];

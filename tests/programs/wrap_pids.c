@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "next_id.h"
 
 enum { CHILDREN = 16, BEFORE_THE_END = 8, MOST_IDS = 1 << 22 };
 
@@ -29,20 +30,15 @@ static long read_limit(void)
 
 int main(int count, char **arguments)
 {
-	/* The kernel gives out the id after the last one, see proc_sys_kernel(5). */
-	int last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
 	int wrapped = 0, reused = 0;
 	long limit = read_limit();
-	char text[16];
 
-	if (count != 3 || last_pid < 0)
-		errx(2, "usage: wrap_pids ROUNDS COUNT, with CONFIG_CHECKPOINT_RESTORE");
+	if (count != 3)
+		errx(2, "usage: wrap_pids ROUNDS COUNT");
 	for (int round = atoi(arguments[1]); round > 0; round--) {
 		pid_t before = limit;
 
-		if (pwrite(last_pid, text, snprintf(text, sizeof(text), "%ld", limit - BEFORE_THE_END),
-			   0) < 0)
-			err(1, "ns_last_pid");
+		choose_next_id(limit - BEFORE_THE_END + 1);
 		for (int i = 0; i < CHILDREN; i++) {
 			pid_t child = syscall(SYS_fork);
 
