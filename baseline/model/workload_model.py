@@ -271,7 +271,11 @@ class WorkloadModel:
 
         The load of its window is not known, so it is one at every load.
         """
-        return -math.log2(self.combination.p_value(by_signal)) >= self.threshold or any(
+        evidence = self.combination.evidence(by_signal)
+        return all(
+            calibration.bits(evidence) >= self.threshold
+            for calibration in self.combination.calibration.calibrations
+        ) or any(
             self.combination.is_wholly_new(signal, bits) for signal, bits in by_signal.items()
         )
 
