@@ -275,9 +275,7 @@ class WorkloadModel:
         return all(
             calibration.bits(evidence) >= self.threshold
             for calibration in self.combination.calibration.calibrations
-        ) or any(
-            self.combination.is_wholly_new(signal, bits) for signal, bits in by_signal.items()
-        )
+        ) or any(self.combination.is_wholly_new(signal, bits) for signal, bits in by_signal.items())
 
     def judge(
         self,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SHOWN_CALLS = 14
 _LISTED = 7
+_FEW_TIMES = 10  # beyond that, loads are shown by their logarithm
 _COLOUR = "#2f6f9f"
 _THRESHOLD_COLOUR = "#c0392b"
 _FORMATS = {".png", ".svg", ".pdf"}
@@ -138,11 +139,14 @@ def _draw_evidence(axes: "Axes", model: WorkloadModel) -> None:
     calibrations = map(combination.calibration.given, asked.tolist())
     thresholds = [calibration.threshold(budgeted) for calibration in calibrations]
     said = f"alert, at {model.budget}: {model.threshold:.1f} bits when calibrated"
-    axes.plot(asked, thresholds, color=_THRESHOLD_COLOUR, label=said)
-    axes.set_xscale("symlog")
-    axes.set_ylim(bottom=0)
+    axes.plot(asked, thresholds, color=_THRESHOLD_COLOUR, drawstyle="steps-mid", label=said)
+    if loads.max() > _FEW_TIMES * loads.min():
+        axes.set_xscale("symlog")
+    axes.xaxis.set_major_formatter(lambda calls, _: f"{calls:,.0f}")
+    highest = max(*thresholds, combination.held_out_evidence.max(), 1.0)
+    axes.set_ylim(0, 1.3 * highest)  # with room for the legend
     axes.set_title("How much evidence there is in normal time")
     axes.set_xlabel("system calls of a window")
     axes.set_ylabel("evidence of all signals, bits before calibration")
-    axes.legend()
+    axes.legend(loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
