@@ -226,7 +226,7 @@ class WorkloadModel:
         return self.judge({}, {})
 
     def score_item(self, item: Item) -> Score:
-        """Judge one item by itself, as if a window held nothing else that is new."""
+        """Judge one item by itself, as if a window of any load held nothing else that is new."""
         found = {
             signal_of(new): [Surprise(new, 1, bits)]
             for new in self.novelties(item)
