@@ -74,7 +74,7 @@ class Acceptance:
         scale = self.after.combination
         if any(scale.is_wholly_new(signal, bits) for signal, bits in by_signal.items()):
             return False
-        return scale.calibration.bits(scale.evidence(by_signal)) < alert.threshold
+        return -math.log2(scale.p_value(by_signal, alert.load)) < alert.threshold
 
     def _unlisted(self, alert: WrittenAlert) -> float:
         """Bits that the n-grams which an alert does not list carry less than before.

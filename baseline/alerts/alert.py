@@ -101,6 +101,8 @@ class Alert:
             that alert, or an earlier one, had told.
         container: where it happened; ``None`` where the replica's cgroup is none of a container.
         flood: how much was new at once; ``None`` where it was no flood.
+        load: calls of the window that was judged last; ``None`` of first sights, whose window was
+            not complete.
     """
 
     workload: str
@@ -118,6 +120,7 @@ class Alert:
     folded: int = 0
     container: Container | None = None
     flood: Flood | None = None
+    load: int | None = None
 
     def __post_init__(self) -> None:
         """Redact."""
@@ -213,6 +216,8 @@ class Alert:
         bits, threshold      how rare so much evidence is in normal time, and how rare it had to be
         p_value              the same as a probability for a window
         once_in_seconds      seconds of normal time in which it comes once
+        load                 system calls of the window judged last, by which it is compared with
+                             others; null where first sights were judged before it was complete
         by_signal            signal -> surprise on its own scale, in bits
         container            ``id`` (twelve digits), ``name`` (or null); or null
         process              ``pid``, ``tid``, ``comm``, ``executable`` (a path, or null),
@@ -252,6 +257,7 @@ class Alert:
             "threshold": round(self.score.threshold, 2),
             "p_value": float(f"{self.score.p_value:.3g}"),
             "once_in_seconds": float(f"{self.once_in:.3g}"),
+            "load": self.load,
             "by_signal": {s.value: round(bits, 2) for s, bits in self.score.by_signal.items()},
             "container": self.container
             and {"id": self.container.short_id, "name": self.container.name or None},

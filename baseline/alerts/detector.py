@@ -326,9 +326,9 @@ class Detector:
         since: int = 0,
     ) -> Alert:
         if isinstance(observation, Window):
-            start, end = observation.start, observation.end
+            start, end, load = observation.start, observation.end, observation.ngrams.total
         else:
-            start, end = since, observation.time
+            start, end, load = since, observation.time, None
         leading = leading_evidence(score.evidence, frozenset(unseen))
         evidence = [leading.item, *(e.item for e in score.evidence)]
         alert = Alert(
@@ -347,6 +347,7 @@ class Detector:
             folded=watched.folded.windows - watched.told,
             container=self._container_of(observation.replica),
             flood=flood,
+            load=load,
         )
         watched.told = watched.folded.windows
         self.alerts += 1

@@ -65,6 +65,7 @@ class WrittenAlert:
         start, end: in nanoseconds since the epoch, to the millisecond.
         test: what raised it.
         bits, threshold: how rare so much evidence is, and how rare it had to be.
+        load: calls of the window judged last; ``None`` where that is not known.
         by_signal: surprise on its own scale, in bits, also of items that are not listed.
         unseen: items that learning never saw, also those not listed, by signal.
         evidence: heaviest first; not all of it.
@@ -80,6 +81,7 @@ class WrittenAlert:
     test: RaisedBy
     bits: float
     threshold: float
+    load: int | None
     by_signal: Mapping[Signal, float]
     unseen: Mapping[Signal, int]
     evidence: tuple[WrittenEvidence, ...]
@@ -100,6 +102,7 @@ class WrittenAlert:
             test=RaisedBy(values["test"]),
             bits=_number(values["bits"]),
             threshold=_number(values["threshold"]),
+            load=None if (load := values.get("load")) is None else _count(load),
             by_signal={Signal(name): _number(n) for name, n in values["by_signal"].items()},
             unseen={Signal(name): _count(n) for name, n in values["unseen"].items()},
             evidence=tuple(map(_evidence, values["evidence"])),

@@ -79,7 +79,12 @@ class Calibration:
 
         Equal to the last bit to that of :meth:`p_values`: sums of the bits are compared.
         """
-        return float(self.p_values(np.array([score]))[0]) if score > 0 else 1.0
+        if score <= 0:
+            return 1.0
+        if score <= self._edge:  # as most are, at a fifth of the cost
+            higher = len(self.scores) - int(self.scores.searchsorted(score))
+            return (1 + higher) / (1 + len(self.scores))
+        return float(self.p_values(np.array([score]))[0])
 
     def p_values(self, scores: Floats) -> Floats:
         """The same for many scores, any shape."""

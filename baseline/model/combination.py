@@ -10,6 +10,8 @@
 3. The signals of a window are not independent, so their sum has a calibration of its own, on the
    same held-out windows.  That makes it one valid test, whatever the dependence, and gives every
    signal as much of the budget as it uses.
+4. Signals come together where much is done, so that the sum grows with the load.  It is compared
+   with held-out windows of about the same load (:mod:`baseline.model.load_calibration`).
 
 No item carries bits in two signals, so that one new thing does not count twice where so little was
 surprising in training that the prior speaks for the sum: a call never made is no new order of
@@ -22,6 +24,7 @@ import numpy as np
 
 from baseline.model.calibration import BIT, Calibration
 from baseline.model.held_out import HeldOut
+from baseline.model.load_calibration import LoadCalibration
 from baseline.model.novelty import Floats, Integers
 from baseline.model.score import NOVELTIES, Signal
 from baseline.model.shift import ShiftTest
@@ -52,8 +55,10 @@ class Combination:
         evidence = sum(
             (-np.log2(self.by_signal[s].p_values(scores[s])) for s in Signal), np.zeros(number)
         )
-        self.calibration = Calibration(evidence)
-        bits = -np.log2(self.calibration.p_values(evidence)) + 0.0  # of 1 they are 0, not -0
+        self.held_out_evidence: Floats = evidence
+        loads = held_out.counts[Signal.NGRAMS]
+        self.calibration = LoadCalibration(evidence, loads)
+        bits = -np.log2(self.calibration.p_values(evidence, loads)) + 0.0  # of 1: 0, not -0
         self.shift = ShiftTest(bits, held_out.replica)
         self.held_out_bits: Floats = bits
 
@@ -72,9 +77,15 @@ class Combination:
         """All evidence of a window in bits, of the surprise of each signal."""
         return sum(self.by_signal[s].bits(bits) for s, bits in by_signal.items() if bits > 0)
 
-    def p_value(self, by_signal: Mapping[Signal, float]) -> float:
-        """Probability that a normal window has so much evidence."""
-        return self.calibration.p_value(self.evidence(by_signal))
+    def p_value(self, by_signal: Mapping[Signal, float], load: int | None = None) -> float:
+        """Probability that a normal window has so much evidence.
+
+        Args:
+            by_signal: surprise of each signal.
+            load: calls of the window; where it is not known, so much is as rare as at the load at
+                which it is least rare.
+        """
+        return self.calibration.p_value(self.evidence(by_signal), load)
 
     def is_wholly_new(self, signal: Signal, bits: float) -> bool:
         """Whether a signal's surprise is that of something new in every way.

@@ -6,7 +6,8 @@ just missed in ever-changing surroundings carries little, a server's first shell
 
 What B saw for the first time in one window is judged together, as A would have judged that window:
 where that reaches the threshold of A's budget, it would have been an alert.  (The model of B does
-not know which known things filled that window, so nothing is taken off for a busy one.)
+not know which known things filled that window, so nothing is taken off for a busy one, and it is
+compared with windows of the load at which so much is least rare.)
 
 **Shifted.**  What both know may occur differently often (:mod:`baseline.model.share_changes`).
 """

@@ -6,9 +6,11 @@ calibration.  What is sighted of a window is a part of it, once each, and withou
 calls; so at no time do first sights show more evidence than their complete window, and a threshold
 that keeps the budget for windows keeps it for them.
 
-The one thing that a running window does not know is how much it will count in the end, and what is
-new weighs the less the more that is (:mod:`baseline.model.combination`).  It is taken to count as
-much as the window before it, and no less than windows of training did on average.
+What a running window does not know is how much it will count in the end.  What is new weighs the
+less the more that is (:mod:`baseline.model.combination`): it is taken to count as much as the
+window before it, and no less than windows of training did on average.  And windows are compared
+with others of their load (:mod:`baseline.model.load_calibration`): it is judged as if it had the
+one at which so much is least rare.  What is rare at its own load alone is told when it is complete.
 """
 
 from collections.abc import Iterable, Mapping

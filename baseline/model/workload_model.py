@@ -226,7 +226,7 @@ class WorkloadModel:
         return self.judge({}, {})
 
     def score_item(self, item: Item) -> Score:
-        """Judge one item by itself, as if a window held nothing else that is new."""
+        """Judge one item by itself, as if a window of any load held nothing else that is new."""
         found = {
             signal_of(new): [Surprise(new, 1, bits)]
             for new in self.novelties(item)
@@ -267,10 +267,15 @@ class WorkloadModel:
         return {signal: self.combination.share(signal, n) for signal, n in counted.items()}
 
     def is_anomaly(self, by_signal: Mapping[Signal, float]) -> bool:
-        """Whether so much surprise, in bits on the scale of each signal, is worth an alert."""
-        return -math.log2(self.combination.p_value(by_signal)) >= self.threshold or any(
-            self.combination.is_wholly_new(signal, bits) for signal, bits in by_signal.items()
-        )
+        """Whether so much surprise, in bits on the scale of each signal, is worth an alert.
+
+        The load of its window is not known, so it is one at every load.
+        """
+        evidence = self.combination.evidence(by_signal)
+        return all(
+            calibration.bits(evidence) >= self.threshold
+            for calibration in self.combination.calibration.calibrations
+        ) or any(self.combination.is_wholly_new(signal, bits) for signal, bits in by_signal.items())
 
     def judge(
         self,
@@ -285,12 +290,12 @@ class WorkloadModel:
         Args:
             surprises: by signal.
             counted: signal -> what was counted beside it; where it is missing, nothing.
-            window: that it was found in, where there is one.
+            window: that it was found in, where there is one; without one its load is not known.
             explained: with its evidence.
         """
         shares = self.shares(counted)
         by_signal = _by_signal(surprises, shares)
-        p_value = self.combination.p_value(by_signal)
+        p_value = self.combination.p_value(by_signal, _load(window))
         score = Score(
             bits=math.log2(1 / p_value),
             threshold=self.threshold,
@@ -313,6 +318,7 @@ class WorkloadModel:
         window: Window | None,
     ) -> tuple[Evidence, ...]:
         evidence = []
+        load = _load(window)
         for signal, found in surprises.items():
             model, share = self.signals[signal], shares.get(signal, 1.0)
             for surprise in sorted(found, key=lambda s: -s.bits)[:MAX_EVIDENCE]:
@@ -327,7 +333,7 @@ class WorkloadModel:
                         bits=bits,
                         nearest=model.nearest(surprise.item, window),
                         seen=model.seen(surprise.item),
-                        without=math.log2(1 / self.combination.p_value(rest)),
+                        without=math.log2(1 / self.combination.p_value(rest, load)),
                     )
                 )
         return tuple(sorted(evidence, key=lambda e: (e.without, -e.bits)))
@@ -365,6 +371,10 @@ def _by_signal(surprises: Surprises, shares: Mapping[Signal, float]) -> dict[Sig
         )
         for signal in Signal
     }
+
+
+def _load(window: Window | None) -> int | None:
+    return window.ngrams.total if window else None
 
 
 def counted(window: Window) -> dict[Signal, int]:

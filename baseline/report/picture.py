@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SHOWN_CALLS = 14
 _LISTED = 7
+_FEW_TIMES = 10  # beyond that, loads are shown by their logarithm
 _COLOUR = "#2f6f9f"
 _THRESHOLD_COLOUR = "#c0392b"
 _FORMATS = {".png", ".svg", ".pdf"}
@@ -129,21 +130,23 @@ def _draw_listing(axes: "Axes", model: WorkloadModel) -> None:
 
 
 def _draw_evidence(axes: "Axes", model: WorkloadModel) -> None:
-    """How often held-out time had so much evidence, and where the budget puts the threshold."""
-    calibration = model.combination.calibration
+    """How much evidence held-out windows had, and how much the budget asks for, by their load."""
+    combination = model.combination
+    loads = model.held_out.counts[Signal.NGRAMS]
+    axes.plot(loads, combination.held_out_evidence, ".", color=_COLOUR, label="held-out time")
+    asked = np.unique(loads)
     budgeted = 2.0**-model.threshold
-    threshold = calibration.threshold(budgeted)
-    number = len(calibration.scores)
-    shares = np.arange(number, 0, -1) / number
-    evidence = np.linspace(0, max(threshold, calibration.highest) * 1.1, 400)
-    axes.plot(calibration.scores, shares, ".", color=_COLOUR, label="held-out time")
-    axes.plot(evidence, calibration.p_values(evidence), color="black", lw=1, label="expected")
+    calibrations = map(combination.calibration.given, asked.tolist())
+    thresholds = [calibration.threshold(budgeted) for calibration in calibrations]
     said = f"alert, at {model.budget}: {model.threshold:.1f} bits when calibrated"
-    axes.axvline(threshold, color=_THRESHOLD_COLOUR, label=said)
-    axes.set_yscale("log")
-    axes.set_ylim(budgeted / 10, 2)
+    axes.plot(asked, thresholds, color=_THRESHOLD_COLOUR, drawstyle="steps-mid", label=said)
+    if loads.max() > _FEW_TIMES * loads.min():
+        axes.set_xscale("symlog")
+    axes.xaxis.set_major_formatter(lambda calls, _: f"{calls:,.0f}")
+    highest = max(*thresholds, combination.held_out_evidence.max(), 1.0)
+    axes.set_ylim(0, 1.3 * highest)  # with room for the legend
     axes.set_title("How much evidence there is in normal time")
-    axes.set_xlabel("evidence of all signals, bits before calibration")
-    axes.set_ylabel("share of windows with at least so much")
-    axes.legend(loc="lower left")
+    axes.set_xlabel("system calls of a window")
+    axes.set_ylabel("evidence of all signals, bits before calibration")
+    axes.legend(loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)

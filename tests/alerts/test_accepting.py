@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,6 +139,21 @@ def test_the_same_elsewhere_is_hidden_and_another_thing_is_not(
         assert (alerts_of(acceptance.after, [windows[name]]) == []) == hidden, name
 
 
+def test_what_is_left_of_an_alert_is_compared_with_windows_of_its_load() -> None:
+    windows = list(Recording(DATA / "postgres" / "normal").windows())
+    model = WorkloadModel.fit(windows)
+    one = written(alert_of(model, also(windows[0], {SHELL: 1})))
+    one = replace(one, by_signal={**one.by_signal, Signal.VOLUMES: 30.0})
+    acceptance = accept_alerts(model, [one])
+    loads = [400, 2000, None]
+    left = {Signal.VOLUMES: 30.0}
+    bits = [-math.log2(acceptance.after.combination.p_value(left, load)) for load in loads]
+    for threshold in sorted(bits)[1:]:
+        hidden = [acceptance.hides(replace(one, load=n, threshold=threshold - 0.1)) for n in loads]
+        assert hidden == [its < threshold - 0.1 for its in bits]
+    assert min(bits[:2]) + 1 < max(bits[:2])  # which of them it is makes a difference
+
+
 def test_a_first_sight_is_an_alert_like_any_other(
     model: WorkloadModel, normal: list[Window]
 ) -> None:
@@ -193,6 +209,7 @@ def test_of_a_lasting_shift_each_window_has_its_part(model: WorkloadModel) -> No
         test=RaisedBy.SHIFT,
         bits=30.0,
         threshold=22.0,
+        load=1000,
         by_signal={Signal.VOLUMES: 5.0},
         unseen={},
         evidence=(WrittenEvidence(Signal.VOLUMES, "close", "close", 800, 40.0),),

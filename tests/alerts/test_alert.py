@@ -58,6 +58,7 @@ def alert(
         once_in=1_234_567.0,
         unseen=frozenset(e.item for e in found) if unseen is None else unseen,
         process=process,
+        load=1009,
     )
 
 
@@ -153,6 +154,7 @@ def test_as_json() -> None:
         "threshold": 21.99,
         "p_value": 2.16e-10,
         "once_in_seconds": 1_230_000.0,
+        "load": 1009,
         "by_signal": {
             "ngrams": 10.0,
             "calls": 12.0,

@@ -51,6 +51,7 @@ def test_evidence_below_the_threshold_adds_up_in_the_window(detector: Detector) 
     )
     assert alert.unseen == {10, 11, 12}
     assert alert.test == RaisedBy.WINDOW
+    assert alert.load == 4
     assert alert.once_in == pytest.approx(1e9)  # no rarer than people can be told of
 
 
@@ -60,6 +61,7 @@ def test_an_unseen_program_is_an_alert_at_first_sight_and_only_then(detector: De
     assert (alert.time, alert.start, alert.end) == (SECOND // 4,) * 3
     assert (alert.process, alert.test) == (SH, RaisedBy.FIRST_SIGHT)
     assert alert.signal == Signal.EXECUTIONS
+    assert alert.load is None  # as long as the window goes on
     assert detector.observe(sighting(0.26, SHELL_STARTED)) is None  # on another CPU
     assert detector.observe(window(1, 1, SHELL_STARTED, 10)) is None
     assert (detector.alerts, detector.folded) == (1, 1)

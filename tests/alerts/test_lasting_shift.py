@@ -96,7 +96,7 @@ def test_a_small_shift_that_lasts_explains_itself(model: WorkloadModel) -> None:
 def test_a_volume_that_is_an_anomaly_now_and_then_is_told_once_too(model: WorkloadModel) -> None:
     def flooded(number: int) -> Window:
         strongly = (number - LEARNED) % 15 == 0
-        return second(number, 4000 if strongly else 400, 40, 40, 40 if strongly else 4)
+        return second(number, 4000 if strongly else 400, 40, 40, 160 if strongly else 4)
 
     strong, weak = (model.score(flooded(LEARNED + n)).bits for n in (0, 1))
     assert strong > weak + 1

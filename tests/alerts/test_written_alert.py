@@ -46,6 +46,7 @@ def test_what_is_read_is_what_was_written(alerts: list[Alert]) -> None:
         assert 0 <= alert.start - written.start < 10**6
         assert 0 <= alert.end - written.end < 10**6
         assert written.threshold == pytest.approx(alert.score.threshold, abs=0.005)
+        assert written.load == alert.load
         assert written.by_signal == pytest.approx(dict(alert.score.by_signal), abs=0.005)
         for ours, theirs in zip(written.evidence, alert.score.evidence, strict=True):
             item = theirs.item
@@ -80,6 +81,13 @@ def test_how_much_it_does_not_name_is_known(alerts: list[Alert]) -> None:
     assert WrittenAlert.from_dict(less).unlisted == 0
 
 
+def test_a_load_that_is_not_known_is_none(alerts: list[Alert]) -> None:
+    values = json.loads(next(lines(alerts)))
+    assert WrittenAlert.from_dict(values | {"load": None}).load is None
+    del values["load"]
+    assert WrittenAlert.from_dict(values).load is None
+
+
 def test_empty_lines_are_nothing(alerts: list[Alert]) -> None:
     assert len(list(read_alerts([b"\n", *lines(alerts[:1]), b"  \n"], "alerts"))) == 1
     assert list(read_alerts([], "alerts")) == []
@@ -98,6 +106,8 @@ def test_empty_lines_are_nothing(alerts: list[Alert]) -> None:
         {"bits": float("inf")},
         {"bits": 10**400},
         {"threshold": True},
+        {"load": -1},
+        {"load": 0.5},
         {"by_signal": {"smell": 3}},
         {"unseen": {"ngrams": -1}},
         {"unseen": []},

@@ -72,8 +72,37 @@ def share(held_out: HeldOut, wholly_new: float, signal: Signal, counted: int) ->
     return wholly_new / (wholly_new + expected * counted)
 
 
+def compared(loads: Sequence[int], octave: int) -> list[int]:
+    """Positions of the windows of training that one whose load is of this octave is compared with.
+
+    Those within a factor of two of its middle, or more where these are too few.
+    """
+    distances = [abs(math.log2(load + 1) - octave) for load in loads]
+    least = min(max(50, len(loads) // 8), len(loads))
+    farthest = max(1.0, sorted(distances)[least - 1])
+    return [row for row, distance in enumerate(distances) if distance <= farthest]
+
+
+def p_value_at(
+    held_out: Sequence[float], loads: Sequence[int], score: float, load: int | None
+) -> float:
+    """Probability that a normal window scores at least so much, given its load.
+
+    At the load at which that is most, if it is not known or is none of those of training.
+    """
+    span = min(loads), max(loads)
+    if load is not None and span[0] <= load <= span[1]:
+        span = load, load
+    lowest, highest = (round(math.log2(its + 1)) for its in span)
+    neighbours = {tuple(compared(loads, octave)) for octave in range(lowest, highest + 1)}
+    return max(p_value([held_out[row] for row in rows], BIT, score) for rows in neighbours)
+
+
 def window_p_value(
-    held_out: HeldOut, wholly_new: Mapping[Signal, float], by_signal: Mapping[Signal, float]
+    held_out: HeldOut,
+    wholly_new: Mapping[Signal, float],
+    by_signal: Mapping[Signal, float],
+    load: int | None,
 ) -> float:
     """Probability that a normal window has as much evidence as these surprises of each signal."""
     rows = range(len(held_out))
@@ -93,4 +122,5 @@ def window_p_value(
 
     of_rows = {s: normal(s) for s in Signal}
     in_normal_time = [evidence({s: of_rows[s][row] for s in Signal}) for row in rows]
-    return p_value(in_normal_time, BIT, evidence(by_signal))
+    loads = held_out.counts[Signal.NGRAMS].tolist()
+    return p_value_at(in_normal_time, loads, evidence(by_signal), load)

@@ -24,6 +24,7 @@ WHOLLY_NEW = {
 
 surprise = st.one_of(st.just(0.0), st.just(0.0), st.sampled_from([5.0, 14.0]), st.floats(0.01, 99))
 surprises = st.fixed_dictionaries(dict.fromkeys(Signal, surprise))
+loads = st.none() | st.integers(0, 10**6)
 wholly_new = st.fixed_dictionaries(
     {s: st.one_of(st.just(0.0), st.floats(1, 99)) for s in Signal}
 ).map(lambda new: new | {Signal.VOLUMES: 0.0})
@@ -34,6 +35,9 @@ def held_outs(draw: st.DrawFn) -> HeldOut:
     rows = draw(st.lists(surprises, min_size=1, max_size=12))
     counted = st.integers(0, 10**6)
     counts = [{s: draw(counted) for s in NOVELTIES} for _ in rows]
+    # Only where there are many of each load are they told apart.
+    times = draw(st.sampled_from([1, 1, 10]))
+    rows, counts = rows * times, counts * times
     return HeldOut(
         {s: np.array([row[s] for row in rows]) for s in Signal},
         {s: np.array([row[s] for row in counts]) for s in NOVELTIES},
@@ -42,12 +46,12 @@ def held_outs(draw: st.DrawFn) -> HeldOut:
 
 
 @few
-@given(held_outs(), wholly_new, surprises)
+@given(held_outs(), wholly_new, surprises, loads)
 def test_it_is_what_the_obvious_sums_say(
-    held_out: HeldOut, new: dict[Signal, float], by_signal: dict[Signal, float]
+    held_out: HeldOut, new: dict[Signal, float], by_signal: dict[Signal, float], load: int | None
 ) -> None:
-    expected = naive_calibration.window_p_value(held_out, new, by_signal)
-    assert Combination(held_out, new).p_value(by_signal) == pytest.approx(expected, rel=1e-4)
+    expected = naive_calibration.window_p_value(held_out, new, by_signal, load)
+    assert Combination(held_out, new).p_value(by_signal, load) == pytest.approx(expected, rel=1e-4)
 
 
 @given(held_outs(), wholly_new, st.sampled_from(NOVELTIES), st.integers(0, 10**9))
@@ -71,22 +75,27 @@ def test_a_window_like_one_of_training_is_as_rare_as_that(
             * (float(combination.share(s, held_out.counts[s][row])) if s in NOVELTIES else 1)
             for s in Signal
         }
-        bits = -math.log2(combination.p_value(scaled))
+        bits = -math.log2(combination.p_value(scaled, int(held_out.counts[Signal.NGRAMS][row])))
         assert bits == pytest.approx(combination.held_out_bits[row])
 
 
-@given(held_outs(), wholly_new, surprises, st.sampled_from(list(Signal)), st.floats(0, 99))
+more_of_one = st.tuples(st.sampled_from(list(Signal)), st.floats(0, 99))
+
+
+@given(held_outs(), wholly_new, surprises, more_of_one, loads)
 def test_more_surprise_is_never_less_rare(
     held_out: HeldOut,
     new: dict[Signal, float],
     by_signal: dict[Signal, float],
-    signal: Signal,
-    more: float,
+    more_of: tuple[Signal, float],
+    load: int | None,
 ) -> None:
     combination = Combination(held_out, new)
+    signal, more = more_of
     before, after = by_signal, by_signal | {signal: by_signal[signal] + more}
-    assert combination.p_value(after) <= combination.p_value(before)
-    assert combination.p_value(dict.fromkeys(Signal, 0.0)) == combination.p_value({}) == 1
+    assert combination.p_value(after, load) <= combination.p_value(before, load)
+    nothing = dict.fromkeys(Signal, 0.0)
+    assert combination.p_value(nothing, load) == combination.p_value({}, load) == 1
 
 
 def test_held_out_windows_are_the_normal_time_of_the_sequential_test() -> None:
@@ -169,6 +178,7 @@ def test_the_combination_keeps_the_promise_whatever_the_dependence(
             for s, bits in zip(Signal, new, strict=True)
             for share in [combination.share(s, 1000) if s in NOVELTIES else 1]
         )
-        shares.append((combination.calibration.p_values(evidence) <= p_value).mean())
+        p_values = combination.calibration.p_values(evidence, np.full(100, 1000))
+        shares.append((p_values <= p_value).mean())
     error = float(np.std(shares)) / math.sqrt(len(shares))
     assert np.mean(shares) <= 1.2 * p_value + 3 * error

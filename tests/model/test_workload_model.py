@@ -305,6 +305,22 @@ def test_neither_is_load_that_lasts(busy: WorkloadModel) -> None:
     assert shifts(np.array(bits), np.zeros(600, np.int64)).max() < busy.shift_threshold
 
 
+def test_a_window_is_compared_with_those_of_its_load(busy: WorkloadModel) -> None:
+    rarer = []
+    for load in (40, 80, 150):
+        (row,) = counts_under_load(3, [load])
+        row[4] *= 16
+        (odd,) = seconds_of([row])
+        score = busy.score(odd)
+        p_value = busy.combination.p_value
+        assert score.p_value == p_value(score.by_signal, odd.ngrams.total)
+        for evidence in busy.explain(odd):
+            without = busy.score(odd, without={evidence.item})
+            assert evidence.without == pytest.approx(without.bits)
+        rarer.append(score.bits + math.log2(p_value(score.by_signal)))  # than at any load
+    assert -1e-9 < min(rarer) < max(rarer) - 1
+
+
 @pytest.mark.parametrize("call", [0, 1, 2, 3, 4, 5, 7])
 @pytest.mark.parametrize("factor", [0, 16])
 def test_a_call_out_of_proportion_or_absent_is_one(
