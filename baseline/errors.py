@@ -4,6 +4,9 @@ Every error that a user may meet is a :class:`BaselineError`; the command line t
 message and its exit code (``baseline.cli.main``).  Anything else that escapes is a bug.
 """
 
+import shlex
+import sys
+
 
 class BaselineError(Exception):
     """Base of all errors shown to users.
@@ -25,6 +28,19 @@ class UsageError(BaselineError):
     """The command was called in a way that cannot be meant: bad option, bad glob, output exists."""
 
     exit_code = 2
+
+
+class MissingLibraryError(BaselineError):
+    """An optional library is not installed.
+
+    Args:
+        need: what needs it, such as "Metrics need".
+        package: its name on PyPI.
+    """
+
+    def __init__(self, need: str, package: str) -> None:
+        install = shlex.join([sys.executable, "-m", "pip", "install", package])
+        super().__init__(f"{need} {package}", f"Install it: {install}")
 
 
 class RecordingError(BaselineError):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from baseline.errors import BaselineError, UsageError
+from baseline.errors import MissingLibraryError, UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -32,7 +32,7 @@ def read_private_key(path: Path) -> "Ed25519PrivateKey":
     Raises:
         UsageError: it cannot be read, others may read it, it has a passphrase, or it is no such
             key.
-        BaselineError: cryptography is not installed.
+        MissingLibraryError: cryptography is not installed.
     """
     _require_library()
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
@@ -60,7 +60,7 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
 
     Raises:
         UsageError: it cannot be read, or is no such key.
-        BaselineError: cryptography is not installed.
+        MissingLibraryError: cryptography is not installed.
     """
     _require_library()
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
@@ -93,9 +93,7 @@ def _require_library() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError as cause:
-        raise BaselineError(
-            "Signatures need cryptography", "Install it: pip install 'baseline-ebpf[signing]'"
-        ) from cause
+        raise MissingLibraryError("Signatures need", "cryptography") from cause
 
 
 def _read(path: Path, *, private: bool = False) -> bytes:
@@ -103,13 +101,17 @@ def _read(path: Path, *, private: bool = False) -> bytes:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
+            content = file.read(_MAX_KEY_BYTES + 1)
+            if private and b"PUBLIC KEY" in content:
+                raise UsageError(
+                    f"{path} holds a public key", "Give the private one, which it was made from"
+                )
             # As ssh has it: who gave us a key of another user's knows why it can be read.
             if private and status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) & 0o077:
                 raise UsageError(
                     f"The key {path} can be read by others",
                     f"Keep it to yourself: chmod 600 {path}",
                 )
-            content = file.read(_MAX_KEY_BYTES + 1)
     except OSError as cause:
         raise UsageError(
             f"The key {path} cannot be read: {cause.strerror}", "Give a file that you may read"

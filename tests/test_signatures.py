@@ -106,7 +106,7 @@ def test_a_key_of_another_curve_than_it_says_is_refused(
 def test_the_two_halves_are_not_mistaken_for_each_other(keys: tuple[Path, Path]) -> None:
     with pytest.raises(UsageError, match=r"holds no public key.*-pubout"):
         read_public_key(keys[0])
-    with pytest.raises(UsageError, match="can be read by others"):
+    with pytest.raises(UsageError, match="holds a public key"):
         read_private_key(keys[1])
 
 
@@ -161,5 +161,5 @@ def test_without_the_library_the_way_out_is_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     for read, path in zip((read_private_key, read_public_key), keys, strict=True):
-        with pytest.raises(BaselineError, match=r"pip install 'baseline-ebpf\[signing\]'"):
+        with pytest.raises(BaselineError, match="-m pip install cryptography"):
             read(path)

@@ -18,7 +18,7 @@ from baseline.alerts.alert import Alert
 from baseline.alerts.delivery import Delivery
 from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Incidents
-from baseline.errors import BaselineError, UsageError
+from baseline.errors import MissingLibraryError, UsageError
 from baseline.model.score import Signal
 from baseline.sighting import Observation, Sighting
 from baseline.window import Histogram, Window, histogram_of
@@ -34,10 +34,7 @@ try:
     )
     from prometheus_client.exposition import ThreadingWSGIServer
 except ImportError as cause:
-    raise BaselineError(
-        "Metrics need the package prometheus_client",
-        "Install it: pip install 'baseline-ebpf[metrics]'",
-    ) from cause
+    raise MissingLibraryError("Metrics need", "prometheus-client") from cause
 
 LOCALHOST = "127.0.0.1"
 

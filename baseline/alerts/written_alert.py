@@ -70,6 +70,8 @@ class WrittenAlert:
         unseen: items that learning never saw, also those not listed, by signal.
         evidence: heaviest first; not all of it.
         unlisted_ngrams: unseen n-grams that the evidence leaves out.
+        incident: id of the alert that opened its incident; its own where none is named.
+        held_back: how many alerts of the incident had no line until then.
     """
 
     id: str
@@ -86,6 +88,8 @@ class WrittenAlert:
     unseen: Mapping[Signal, int]
     evidence: tuple[WrittenEvidence, ...]
     unlisted_ngrams: tuple[int, ...]
+    incident: str
+    held_back: int
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "WrittenAlert":
@@ -107,6 +111,8 @@ class WrittenAlert:
             unseen={Signal(name): _count(n) for name, n in values["unseen"].items()},
             evidence=tuple(map(_evidence, values["evidence"])),
             unlisted_ngrams=tuple(map(_ngram, values["unlisted_ngrams"])),
+            incident=_text(values.get("incident", values["id"])),
+            held_back=_count(values.get("counts", {}).get("held_back", 0)),
         )
 
     @property

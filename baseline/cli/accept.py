@@ -46,6 +46,9 @@ See what it would hide, then take it for normal in the models themselves:
   baseline accept 0f80b44fc7e3 --model models --alerts alerts.jsonl \\
     --intrusion data/nginx/intruded --preview
   baseline accept 0f80b44fc7e3 --model models --alerts alerts.jsonl --force
+The same with all other alerts of its incident:
+  baseline accept 0f80b44fc7e3 --incident --model models \\
+    --alerts alerts.jsonl --force
 All that was new to an alert that a recording raised:
   baseline accept 0f80b44fc7e3 --model models --alerts alerts.jsonl \\
     --from recording --out models-2""",
@@ -66,6 +69,12 @@ All that was new to an alert that a recording raised:
     type=click.File("rb"),
     metavar="FILE",
     help="What 'baseline watch --format json' wrote; otherwise standard input.",
+)
+@click.option(
+    "--incident",
+    "whole_incident",
+    is_flag=True,
+    help="Take all alerts of the incidents that these belong to.",
 )
 @click.option(
     "--from",
@@ -104,6 +113,7 @@ def command(
     models: Path,
     signers: tuple["Ed25519PublicKey", ...],
     alerts_file: IO[bytes] | None,
+    whole_incident: bool,
     recordings: tuple[Path, ...],
     intrusions: tuple[Path, ...],
     alert_budget: Budget,
@@ -116,14 +126,14 @@ def command(
 
     Tells first what that would hide: which other alerts of the same file, and which alerts of
     recorded attacks. Nothing is learned without a person's word: it asks on the terminal before it
-    writes.
+    writes, which needs --out or --force.
     """
-    if not preview:
-        _require_word(yes)
-        _require_place(models, out, force=force)
     learned = load_models(models, signers)
     alerts, source = _read(alerts_file)
-    chosen = _chosen(ids, alerts, source)
+    chosen = _chosen(ids, alerts, source, whole_incident=whole_incident)
+    if not preview:
+        _require_place(models, out, force=force)
+        _require_word(yes)
     acceptances = []
     for workload, its in chosen.items():
         if workload not in learned:
@@ -194,17 +204,20 @@ def _read(file: IO[bytes] | None) -> tuple[dict[str, WrittenAlert], str]:
 
 
 def _chosen(
-    ids: Sequence[str], alerts: Mapping[str, WrittenAlert], source: str
+    ids: Sequence[str], alerts: Mapping[str, WrittenAlert], source: str, *, whole_incident: bool
 ) -> dict[str, list[WrittenAlert]]:
     """The chosen alerts by workload."""
-    chosen: defaultdict[str, list[WrittenAlert]] = defaultdict(list)
-    for name in dict.fromkeys(ids):
+    for name in ids:
         if name not in alerts:
             raise UsageError(
                 f"There is no alert {name} in {source}",
                 "Give the id of one: twelve digits after the word alert, or its `id` in JSON",
             )
-        chosen[alerts[name].workload].append(alerts[name])
+    incidents = {alerts[name].incident for name in ids} if whole_incident else set()
+    chosen: defaultdict[str, list[WrittenAlert]] = defaultdict(list)
+    for name, alert in alerts.items():
+        if name in ids or alert.incident in incidents:
+            chosen[alert.workload].append(alert)
     return dict(sorted(chosen.items()))
 
 

@@ -107,7 +107,8 @@ def command(
     """Learn what each workload normally does.
 
     Watches this machine's kernel, or takes recordings, and writes a model for each workload.
-    Let it see what is normal: the whole test suite, a canary, an ordinary day. Ctrl-C ends it
+    Let it see what is normal: the whole test suite, a canary, an ordinary day. Reload and restart
+    the workload meanwhile, as operations will: what learning never saw is an alert. Ctrl-C ends it
     with a model of what was seen so far, and so does a terminal that is closed. A workload of which
     nothing was counted gets no model.
     """

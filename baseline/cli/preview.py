@@ -53,11 +53,28 @@ def preview_of(
     unlisted = sum(alert.unlisted for alert in accepted)
     if listed_alone and unlisted:
         yield f"{counted(unlisted, 'new item')} that the alerts do not list stay new: add --from."
+    yield from _rest_of_incidents(accepted, others, listed_alone=listed_alone)
     for name in acceptance.shares:
         yield f"The share of {name} is judged as before: only learning changes shares."
     hidden = [alert for alert in others if acceptance.hides(alert)]
     yield f"Hidden by that, of {counted(len(others), 'other alert')}: {len(hidden):,}"
     yield from map(_line, hidden)
+
+
+def _rest_of_incidents(
+    accepted: Sequence[WrittenAlert], others: Sequence[WrittenAlert], *, listed_alone: bool
+) -> Iterator[str]:
+    """What came with the accepted alerts and is not taken for normal with them."""
+    untold = {alert.incident: 0 for alert in accepted}
+    rest = [alert for alert in others if alert.incident in untold]
+    for alert in (*accepted, *rest):
+        untold[alert.incident] = max(untold[alert.incident], alert.held_back)
+    its = "its incident" if len(untold) == 1 else "their incidents"
+    if rest:
+        yield f"Not taken: {counted(len(rest), 'other alert')} of {its}; add --incident."
+    if listed_alone and any(untold.values()):
+        number = counted(sum(untold.values()), "alert")
+        yield f"Not known: what was new in {number} of {its} that had no line; add --from."
 
 
 def losses_in(acceptance: Acceptance, path: Path) -> Iterator[str]:

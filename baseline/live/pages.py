@@ -10,7 +10,7 @@ from rich.text import Text
 
 from baseline.alerts.alert import Alert
 from baseline.alerts.text import renderable
-from baseline.fitting import ELLIPSIS, shortened
+from baseline.fitting import ELLIPSIS, shortened, wrapped
 from baseline.live.overview import Row, Snapshot
 from baseline.live.table import LiveTable, fit
 from baseline.live.view import Order, Page, View, in_order
@@ -59,7 +59,7 @@ class Pages:
         Args:
             view: where the user is.
             snapshot: what there is to show.
-            note: one more line above the keys, such as what is being waited for.
+            note: more lines above the keys, such as what is being waited for.
         """
         height = max(self._console.height, _LEAST_HEIGHT)
         row = view.selected(snapshot)
@@ -70,7 +70,8 @@ class Pages:
             above = self._above_alerts(row)
         else:
             above = []
-        room = height - 3 - len(above)  # without the title, the note and the keys
+        notes = self._note(note, height)
+        room = height - 2 - len(notes) - len(above)  # without the title and the keys
         furthest = 0
         if row is None:
             body = []
@@ -85,9 +86,9 @@ class Pages:
             body = lines[begin : begin + room]
         body += [Text()] * (room - len(body))
         keys = _KEYS[view.page].format(order=view.order)
-        foot = [self._text(note, "yellow"), self._text(keys, "reverse")]
+        foot = [*notes, self._text(keys, "reverse")]
         title = self._title(snapshot, is_paused=view.is_paused)
-        return Screen([*[title, *above, *body][: height - 2], *foot], furthest, room)
+        return Screen([*[title, *above, *body][: height - len(foot)], *foot], furthest, room)
 
     def table(self, snapshot: Snapshot, order: Order) -> list[Text]:
         """All rows without a screen around them, to be written one after the other."""
@@ -176,6 +177,11 @@ class Pages:
         """The alert as ``watch`` writes it."""
         lines = self._console.render_lines(renderable(alert), pad=False)
         return [Text.assemble(*((s.text, s.style or "") for s in line)) for line in lines]
+
+    def _note(self, note: str, height: int) -> list[Text]:
+        """Its lines, one at least, so that nothing jumps when a short one comes."""
+        lines = list(wrapped(note, self._console.width))
+        return [self._text(line, "yellow") for line in lines[: height - _LEAST_HEIGHT + 1]]
 
     def _text(self, text: str, style: str = "") -> Text:
         width, is_ascii = self._console.width, self._console.options.ascii_only

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baseline.durable import new_file
-from baseline.errors import BaselineError, UsageError
+from baseline.errors import MissingLibraryError, UsageError
 from baseline.fitting import shortened
 from baseline.model.inspection import programs_and_peers
 from baseline.model.ngrams import NgramModel
@@ -36,7 +36,7 @@ def draw_model(model: WorkloadModel, path: Path) -> None:
     Raises:
         UsageError: the file's name has another ending.
         OutputError: it cannot be written.
-        BaselineError: matplotlib is not installed.
+        MissingLibraryError: matplotlib is not installed.
     """
     if path.suffix not in _FORMATS:
         raise UsageError(
@@ -45,9 +45,7 @@ def draw_model(model: WorkloadModel, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as cause:
-        raise BaselineError(
-            "Pictures need matplotlib", "Install it: pip install 'baseline-ebpf[report]'"
-        ) from cause
+        raise MissingLibraryError("Pictures need", "matplotlib") from cause
     figure = Figure(figsize=(13, 9), layout="constrained")
     title = printable(f"What {model.workload} normally does")
     figure.suptitle(title, fontsize=15, fontweight="bold", parse_math=False)

@@ -186,6 +186,32 @@ def test_other_alerts_that_it_hides_are_listed(
     assert hidden == f"  {'0' * 12}  11-23 00:00:11  the same again"
 
 
+def test_the_rest_of_an_incident_is_told_and_can_be_taken(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    """The same alert once more, of another program; two alerts of the incident had no line."""
+    first = json.loads(alerts.read_text())
+    assert first["incident"] == alert
+    second = json.loads(json.dumps(first | {"id": "0" * 12, "event": "updated"}))
+    second["counts"]["held_back"] = 2
+    for evidence in second["evidence"]:
+        if "lineage" in evidence["item"]:
+            evidence["item"]["lineage"][-1]["path"] = "/usr/bin/other"
+    file = tmp_path / "alerts.jsonl"
+    file.write_text("".join(json.dumps(a) + "\n" for a in (first, second)))
+    begin = ("accept", alert, "--model", models, "--alerts", file)
+    alone = run(*begin, "--preview").stdout.splitlines()
+    assert "Become normal: 1 program, 1 peer, 10 system calls, 14 sequences" in alone
+    assert "Not taken: 1 other alert of its incident; add --incident." in alone
+    not_known = "Not known: what was new in 2 alerts of its incident that had no line; add --from."
+    assert not_known in " ".join(line.strip() for line in alone)
+    whole = run(*begin, "--incident", "--preview").stdout
+    assert whole.startswith("web: what 2 alerts told of\n")
+    assert "Become normal: 2 programs, 1 peer, 10 system calls, 14 sequences" in whole
+    assert "Not taken" not in whole
+    assert "Not known: what was new in 2 alerts" in whole
+
+
 def on_terminal(answer: bytes, *arguments: object) -> tuple[int, str]:
     """Run a command with a person at the keyboard."""
     ours, theirs = pty.openpty()
@@ -244,6 +270,8 @@ def test_what_cannot_be_accepted(
     (tmp_path / "arm.jsonl").write_text(json.dumps(other_calls))
     for code, arguments, message in [
         (2, (*good, "--yes"), "Nothing says where the new model goes."),
+        (2, good, "Nothing says where the new model goes."),
+        (2, ("accept", "abc", *good[2:]), "There is no alert abc in "),
         (2, ("accept", "abc", *good[2:], "--preview"), "There is no alert abc in "),
         (2, ("accept", alert, "--model", models, "--alerts", tmp_path / "no", "--preview"), "no"),
         (

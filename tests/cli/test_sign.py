@@ -87,6 +87,16 @@ def test_what_merge_writes_is_not_signed(
     assert "is not signed" in run("inspect", merged, "--verify", keys[1]).stderr
 
 
+def test_a_public_key_does_not_sign(models: Path, keys: tuple[Path, Path]) -> None:
+    """Whoever may read it: it is public."""
+    keys[1].chmod(0o644)
+    done = run("sign", models, "--key", keys[1])
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: {keys[1]} holds a public key. Give the private one, which it was made from.\n"
+    )
+
+
 def test_nothing_is_signed_with_a_key_that_others_can_read(
     models: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:

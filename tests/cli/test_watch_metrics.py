@@ -104,14 +104,14 @@ def test_an_open_address_is_wrong_use(models: Path) -> None:
     assert "'0.0.0.0:0' would be open to other machines. " in done.stderr
 
 
-def test_without_the_package_the_error_names_the_extra(models: Path) -> None:
+def test_without_the_package_the_error_says_how_to_install_it(models: Path) -> None:
     hide = "import sys; sys.modules['prometheus_client'] = None; "
     begin = "from baseline.cli.main import run; run()"
     done = run(sys.executable, "-c", hide + begin, *command(models, "--metrics", "0")[3:])
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "Error: Metrics need the package prometheus_client. Install it: pip install "
-        "'baseline-ebpf[metrics]'."
+        "Error: Metrics need prometheus-client. Install it: "
+        f"{sys.executable} -m pip install prometheus-client."
     )
 
 

@@ -101,6 +101,14 @@ def test_every_page_is_as_large_as_the_terminal(
             assert all(line.isascii() for line in lines)
 
 
+def test_a_long_note_is_there_as_a_whole() -> None:
+    words = [f"word-{n}" for n in range(25)]
+    for view in all_pages(FORTY):
+        lines = plain(pages(80).screen(view, FORTY, " ".join(words)).lines)
+        assert len(lines) == 24
+        assert " ".join(line.strip() for line in lines[-4:-1]).split() == words
+
+
 @given(st.integers(80, 250), st.integers(6, 60), st.integers(0, 39))
 @example(80, 24, 39)
 def test_the_selected_workload_is_on_the_screen(width: int, height: int, place: int) -> None:
