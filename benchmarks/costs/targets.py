@@ -70,13 +70,17 @@ def targets(result: Mapping[str, Any]) -> Iterator[Target]:
             steepest <= 1,
         )
     if "analysis" in result:
-        ratio = result["analysis"]["fit_over_plain"]
-        yield Target(
-            "learning a recording, against DuckDB's sums of the same rows",
-            f"at most {FIT_RATIO:g} times as long",
-            f"{ratio:.1f} times",
-            ratio <= FIT_RATIO,
-        )
+        for against, key in (
+            ("DuckDB, which counts what a fit counts", "fit_over_incidence"),
+            ("DuckDB's sums of the same rows", "fit_over_plain"),
+        ):
+            ratio = result["analysis"][key]
+            yield Target(
+                f"learning a recording, against {against}",
+                f"at most {FIT_RATIO:g} times as long",
+                f"{ratio:.1f} times",
+                ratio <= FIT_RATIO,
+            )
 
 
 def mean_loss(loss: Mapping[str, Mapping[str, Mapping[str, float]]], kind: str) -> float:
