@@ -17,7 +17,7 @@ from typing import Self
 
 from baseline.errors import KernelError
 from baseline.kernel.agents import Agent, setup_lock
-from baseline.kernel.loaded import LoadedProgram
+from baseline.kernel.loaded import LoadedProgram, serial_of
 from baseline.kernel.position import positions
 from baseline.kernel.program import (
     COUNTING_PIN,
@@ -86,7 +86,7 @@ class Collector(LoadedProgram):
     def __exit__(self, *_: object) -> None:
         with setup_lock():
             self.agent.leave()
-            if not Agent.others() and not self.kept and not self._is_awaited():
+            if not Agent.others() and not self.kept and not _is_awaited():
                 remove_pins()
         self.close()
 
@@ -94,10 +94,6 @@ class Collector(LoadedProgram):
     def kept(self) -> bool:
         """Whether a command was told to leave the program loaded."""
         return (PIN_ROOT / _KEEP).exists()
-
-    def _is_awaited(self) -> bool:
-        """Whether a reader was killed that may come back to read on."""
-        return any(left.serial == self.serial for left in positions(of_running=False))
 
     def _load(self, *, alone: bool) -> None:
         request = {
@@ -146,6 +142,12 @@ def pinned_versions() -> list[Path]:
     if not PIN_ROOT.exists():
         return []
     return [path for path in PIN_ROOT.iterdir() if path.name not in {_KEEP, COUNTING_PIN.name}]
+
+
+def _is_awaited() -> bool:
+    """Whether a reader was killed that may come back for what a loaded version has counted."""
+    loaded = {serial_of(pin) for pin in pinned_versions()}
+    return any(left.serial in loaded for left in positions(of_running=False))
 
 
 def remove_pins() -> list[Path]:

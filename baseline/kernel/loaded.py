@@ -110,3 +110,16 @@ class LoadedProgram:
             protection,
         )
         return np.frombuffer(memory, kind, count=table.max_entries)
+
+
+def serial_of(pin: Path) -> int:
+    """Names the loading of a version that need not be ours; 0 where its pins are incomplete."""
+    try:
+        control = BpfMap.open(pin / "control")
+    except OSError:
+        return 0
+    value = control.lookup(bytes(control.key_size)) or b""
+    control.close()
+    if len(value) != layout.CONTROL.itemsize:
+        return 0
+    return int(np.frombuffer(value, layout.CONTROL)["serial"][0])

@@ -85,6 +85,7 @@ class KernelSource:
         self._first_sights = first_sights
         self._position: PositionFile | None = None
         self._position_is_kept = True
+        self._has_taken = False
         self._gap: list[Window] = []
         self._stack = ExitStack()
         self.mark: int | None = None
@@ -108,8 +109,10 @@ class KernelSource:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._position and not self._collector.kept:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Who fails before anything is taken leaves it to the next one.
+        has_failed = kind is not None and not self._has_taken
+        if self._position and not self._collector.kept and not has_failed:
             self._position.forget()
         self._stack.close()
 
@@ -244,6 +247,7 @@ class KernelSource:
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""
         mark = commit(self._reclaimer.is_urgent)
+        self._has_taken = True
         if self._position:
             self._position.say_alive()
         if mark is None:

@@ -176,15 +176,20 @@ def start(state: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def watching(start: Start, group: Path, *drop_ins: Path, **more: str) -> tuple[Process, str]:
+def options(group: Path) -> dict[str, str]:
+    """What watch.env would say."""
+    return {
+        "BASELINE_WATCH_CGROUP": f"nginx={group.name}/*",
+        "BASELINE_WATCH_MODELS": "/var/lib/baseline/models",
+        "BASELINE_WATCH_FORMAT": "json",
+    }
+
+
+def watching(
+    start: Start, group: Path, *drop_ins: Path, command: Sequence[str] = (), **more: str
+) -> tuple[Process, str]:
     """The service as its unit starts it, once it counts; and what it said until then."""
-    process = start(
-        drop_ins=drop_ins,
-        BASELINE_WATCH_CGROUP=f"nginx={group.name}/*",
-        BASELINE_WATCH_MODELS="/var/lib/baseline/models",
-        BASELINE_WATCH_FORMAT="json",
-        **more,
-    )
+    process = start(*command, drop_ins=drop_ins, **options(group), **more)
     assert process.stderr
     said = ""
     for line in process.stderr:
@@ -249,6 +254,39 @@ def test_a_killed_service_leaves_no_gap(start: Start, group: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, talk = process.communicate()
     assert process.returncode == 0, talk
+
+
+@pytest.fixture
+def next_version(state: Path) -> list[str]:
+    """The command of another version, which differs in nothing but what its program is named."""
+    for folder in ("baseline", "bpf"):
+        shutil.copytree(CHECKOUT / folder, state / "next" / folder)
+    with (state / "next" / "bpf" / "tracking.h").open("a") as file:
+        file.write("/* of the next version */\n")
+    return ["env", "--chdir=/var/lib/next", sys.executable, "-m", "baseline", "watch"]
+
+
+@pytest.mark.kernel
+def test_an_upgrade_and_the_way_back_leave_no_gap(
+    start: Start, group: Path, next_version: list[str]
+) -> None:
+    running, _ = watching(start, group)
+    refused = start(*next_version, **options(group))
+    _, talk = refused.communicate()
+    assert (refused.returncode, talk.count("\n")) == (1, 1), talk
+    assert "Another version of the kernel program is used by process" in talk
+    (first,) = pinned_versions()
+    while not any((RUN_DIRECTORY / "positions").glob("*.position")):
+        assert running.poll() is None
+    for number, command in enumerate((next_version, [])):
+        running.kill()
+        running.wait()
+        enter_shell(group, f"meanwhile-{number}")
+        running, _ = watching(start, group, command=command)
+        await_alert(running, f"{group.name}/meanwhile-{number}", "executions")
+        while len(pinned_versions()) > 1:  # until the last counts of the old one are taken
+            assert running.poll() is None
+        assert (pinned_versions() == [first]) == (not command)
 
 
 @pytest.mark.kernel

@@ -21,7 +21,7 @@ from restricted import (
     restricted,
     run_restricted,
 )
-from watching import Cgroup
+from watching import Cgroup, OtherCommand
 
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.bpf_syscall import BpfMap
@@ -166,6 +166,21 @@ def test_they_are_enough(user: int, folder: Path, cgroup: Cgroup, tmp_path: Path
     assert lineages == {f"{program} > {other}"}
     assert not pinned_versions()
     assert PIN_ROOT.exists() == (user != ROOT), "a folder that was made for somebody stays"
+
+
+def test_they_are_enough_for_the_next_version_and_back(user: int, cgroup: Cgroup) -> None:
+    """Each takes over from the one before, which was killed; no call is left out."""
+    before = 0
+    for slot_bits in (12, 13, 12):
+        command = OtherCommand(cgroup.path, keep=True, slot_bits=slot_bits, rights=(user, NEEDED))
+        try:
+            cgroup.run("calls", "110:1009")
+            assert command.read() == {cgroup.path: [(before + 1) * 1011, before + 1, 0]}
+            assert pinned_versions() == [PIN_ROOT / fingerprint(Settings(slot_bits=slot_bits))]
+            cgroup.run("calls", "110:1009")
+            before = 1
+        finally:
+            command.kill()
 
 
 @pytest.fixture
