@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Self
 
 from baseline.errors import KernelError
-from baseline.kernel.agents import Agent, setup_lock
+from baseline.kernel.agents import Agent, named, setup_lock
+from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.loaded import LoadedProgram, serial_of
 from baseline.kernel.position import positions
 from baseline.kernel.program import (
@@ -70,8 +71,7 @@ class Collector(LoadedProgram):
             users = Agent.users_of_others(self.pin.name)
             if users:
                 raise KernelError(
-                    f"Another version of the kernel program is used by process "
-                    f"{', '.join(map(str, users))}",
+                    f"Another version of the kernel program is used by {named(users)}",
                     "End that command, with SIGKILL if nothing may be left uncounted, and start "
                     "again",
                 )
@@ -86,14 +86,26 @@ class Collector(LoadedProgram):
     def __exit__(self, *_: object) -> None:
         with setup_lock():
             self.agent.leave()
-            if not Agent.others() and not self.kept and not _is_awaited():
-                remove_pins()
+            if not Agent.others():
+                if not self.kept and not _is_awaited():
+                    remove_pins()
+                elif not self._counts():  # it never took over from the one that stays
+                    remove_version(self.pin)
         self.close()
 
     @property
     def kept(self) -> bool:
         """Whether a command was told to leave the program loaded."""
         return (PIN_ROOT / _KEEP).exists()
+
+    def _counts(self) -> bool:
+        """Whether this version counts, or was taken away already."""
+        if not (self.pin.exists() and COUNTING_PIN.exists()):
+            return True
+        counting = BpfMap.open(COUNTING_PIN)
+        serial = counting.lookup(bytes(counting.key_size))
+        counting.close()
+        return serial == self.serial.to_bytes(8, "little")
 
     def _load(self, *, alone: bool) -> None:
         request = {
