@@ -199,6 +199,7 @@ def open_source(
     writes: bool,
     reader: Reader | None = None,
     first_sights: bool = False,
+    waits: bool = False,
 ) -> Iterator[Source]:
     """Open what the options name, and close it at the end.
 
@@ -211,6 +212,7 @@ def open_source(
         say: told what the user should know, such as what is being waited for.
         reader: who reads, for a successor to read on after a kill; ``None`` where there is none.
         first_sights: take those of the kernel, as one command at a time can.
+        waits: for every cgroup that is not there, not only for those that a glob may match.
         writes: the command has results to write, perhaps into the folder of another user.
 
     Raises:
@@ -228,6 +230,7 @@ def open_source(
             reader=reader.name if reader else "",
             reads_on=reader is not None and reader.reads_on,
             first_sights=first_sights,
+            waits=waits,
         ) as kernel:
             give_up_rights(say, keep=WRITING if writes else ())
             commit = reader.commit if reader else _all_is_safe

@@ -53,7 +53,8 @@ Check a recording in CI:
 @click.option(
     "--models",
     required=True,
-    type=click.Path(path_type=Path),
+    # Not asked by click, for which it would be a wrong option: rights can be mended meanwhile.
+    type=click.Path(readable=False, path_type=Path),
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
@@ -79,7 +80,7 @@ Check a recording in CI:
 )
 @click.option(
     "--alerts",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="FILE",
     help="Append alerts to this file, too, as JSON lines, each on disk before the next. It may be "
     "rotated.",
@@ -132,6 +133,7 @@ def command(
             writes=alerts is not None,
             reader=Reader("watch", "\n".join(source.cgroups)),
             first_sights=True,
+            waits=True,
         ) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
         # Their threads begin now, with no more rights than the source has left us.

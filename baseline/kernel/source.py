@@ -46,13 +46,14 @@ class KernelSource:
             none.
         reads_on: read on where a reader of that name stopped; otherwise forget where it was.
         first_sights: take the first sights too, unless another command does.
+        waits: for a cgroup without wildcards that is not there, as for what a glob may match.
 
     Attributes:
         mark: what the predecessor of this reader gave as its mark when it last said that all was
             safe; ``None`` where there is nothing to read on from.
 
     Raises:
-        UsageError: a cgroup without wildcards does not exist.
+        UsageError: a cgroup without wildcards does not exist, and is not to be waited for.
         KernelError: the program cannot be loaded here.
     """
 
@@ -67,9 +68,10 @@ class KernelSource:
         reader: str = "",
         reads_on: bool = True,
         first_sights: bool = True,
+        waits: bool = False,
     ) -> None:
         for selector in selectors:
-            if not selector.depth and not selector.existing():
+            if not waits and not selector.depth and not selector.existing():
                 raise UsageError(
                     f"There is no cgroup {selector.base} below {selector.mount}",
                     "Check the name with `systemd-cgls`, or give a glob to wait for it: "
@@ -105,7 +107,8 @@ class KernelSource:
             stack.callback(self._tampering.close)
             for selector in self._selectors:
                 if not selector.existing():
-                    self._say(f"Waiting for a cgroup that matches {selector}")
+                    what = "that matches" if selector.depth else "of the name"
+                    self._say(f"Waiting for a cgroup {what} {selector}")
             self._stack = stack.pop_all()
         return self
 
