@@ -22,7 +22,7 @@ from click.core import ParameterSource
 
 from baseline import __version__
 from baseline.cli.settings import Settings, name_environment_variables
-from baseline.cli.stopping import ending_signals
+from baseline.cli.stopping import answer_needless_hang_up, ending_signals
 from baseline.cli.streams import for_terminal, takes_text
 from baseline.errors import BaselineError
 
@@ -147,6 +147,7 @@ def run() -> NoReturn:
     for number in ending_signals():
         if number != signal.SIGINT:
             signal.signal(number, _terminate)
+    answer_needless_hang_up()
     # NumPy and pyarrow would start threads when they are imported, which would keep the rights that
     # a command gives up later (baseline.kernel.rights).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -83,7 +83,7 @@ Check a recording in CI:
     type=click.Path(readable=False, path_type=Path),
     metavar="FILE",
     help="Append alerts to this file, too, as JSON lines, each on disk before the next. It may be "
-    "rotated.",
+    "rotated at any time, with no signal.",
 )
 @click.option(
     "--fail-on",

@@ -1,5 +1,6 @@
 """The unit in deploy/: systemd finds nothing wrong with it, and the service works as it allows."""
 
+import gzip
 import json
 import os
 import re
@@ -208,12 +209,12 @@ def watching(
     pytest.fail(said)
 
 
-def enter_shell(group: Path, name: str) -> None:
+def enter_shell(group: Path, name: str, program: str = "/bin/true") -> None:
     """Something that nginx never did, in a cgroup of its own."""
     folder = group / name
     folder.mkdir(exist_ok=True)
-    script = f'echo $$ > "{folder}/cgroup.procs"; exec /bin/true'
-    subprocess.run(["sh", "-c", script], check=True)
+    script = f'echo $$ > "{folder}/cgroup.procs"; exec {program}'
+    subprocess.run(["sh", "-c", script], check=True, stdout=subprocess.DEVNULL)
 
 
 def await_alert(process: Process, replica: str, signal: str) -> dict[str, Any]:
@@ -247,6 +248,51 @@ def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
     assert "; nothing lost.\n" in talk
     assert not pinned_versions()
     assert PIN_ROOT.exists(), "root made it for the service"
+
+
+def rotate(state: Path) -> None:
+    """Let logrotate do it as root, where the service's user and folder are as on a real machine."""
+    script = f"""
+        root=$(mktemp -d); mkdir $root/etc; cp /etc/passwd /etc/group $root/etc
+        systemd-sysusers --root=$root {DEPLOY / "sysusers.conf"}
+        mount --bind $root/etc/passwd /etc/passwd; mount --bind $root/etc/group /etc/group
+        mount --bind {state} /var/lib
+        install -m 644 {DEPLOY / "logrotate.conf"} /var/lib/logrotate.conf
+        logrotate --force --state /var/lib/logrotate.state /var/lib/logrotate.conf
+        umount /etc/passwd /etc/group; rm -r $root"""
+    mounts = ["unshare", "--mount", "--propagation", "private"]
+    done = subprocess.run(
+        [*mounts, "sh", "-ec", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "error" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.kernel
+def test_alerts_are_rotated_as_the_page_says(start: Start, group: Path, state: Path) -> None:
+    require_tools("logrotate")
+    file = state / "baseline" / "alerts.jsonl"
+    process, _ = watching(start, group, BASELINE_WATCH_ALERTS="/var/lib/baseline/alerts.jsonl")
+
+    def told(name: str, program: str) -> None:
+        enter_shell(group, name, program)
+        await_alert(process, f"{group.name}/{name}", "executions")
+        while not (file.exists() and f"{group.name}/{name}" in file.read_text()):
+            assert process.poll() is None
+
+    told("before", "/bin/true")
+    rotate(state)
+    assert not file.exists()
+    assert f"{group.name}/before" in file.with_name("alerts.jsonl.1").read_text()
+    process.send_signal(signal.SIGHUP)  # as others need it
+    told("after", "/usr/bin/id")
+    assert file.stat().st_mode & 0o777 == 0o600
+    rotate(state)
+    assert "before" in gzip.decompress(file.with_name("alerts.jsonl.2.gz").read_bytes()).decode()
+    told("later", "/bin/date")
+    process.send_signal(signal.SIGTERM)
+    _, talk = process.communicate()
+    assert process.returncode == 0, talk
+    assert talk.count("SIGHUP is not needed") == 1
 
 
 @pytest.mark.kernel
