@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from baseline.cli.duration import seconds
+from baseline.cli.duration import seconds, window_seconds
 from baseline.cli.stopping import StopSignals
 from baseline.errors import BaselineError, UsageError
 from baseline.interference import Interference
@@ -119,11 +119,11 @@ _LIVE = (
     ),
     click.option(
         "--interval",
-        type=seconds,
+        type=window_seconds,
         default="1s",
         show_default=True,
         metavar="TIME",
-        help="Length of a window.",
+        help="Length of a window, 10ms or longer.",
     ),
     click.option("--keep", is_flag=True, help="Leave the program in the kernel at the end."),
 )
