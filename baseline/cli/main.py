@@ -21,7 +21,7 @@ import click
 from click.core import ParameterSource
 
 from baseline import __version__
-from baseline.cli.settings import Settings, name_environment_variables
+from baseline.cli.settings import Settings, name_environment_variables, require_known_variables
 from baseline.cli.stopping import answer_needless_hang_up, ending_signals
 from baseline.cli.streams import for_terminal, takes_text
 from baseline.errors import BaselineError
@@ -68,6 +68,7 @@ class LazyGroup(click.Group):
             # It ended the process at once as long as there was nothing to clean up.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         name_environment_variables(command)
+        require_known_variables(command)
         if isinstance(ctx.obj, Settings):
             ctx.default_map = {cmd_name: ctx.obj.defaults_for(command)}
         return command
