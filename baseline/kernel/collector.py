@@ -47,6 +47,7 @@ class Collector(LoadedProgram):
 
     Attributes:
         agent: this process, as one of its users.
+        is_left: after the end, whether the program is left to a reader that was killed.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Collector(LoadedProgram):
         super().__init__(PIN_ROOT / fingerprint(self._settings))
         self._cgroup_mount = cgroup_mount
         self._keep = keep
+        self.is_left = False
         self.agent = Agent(self.pin.name, globs)
 
     def __enter__(self) -> Self:
@@ -87,7 +89,9 @@ class Collector(LoadedProgram):
         with setup_lock():
             self.agent.leave()
             if not Agent.others():
-                if not self.kept and not _is_awaited():
+                is_awaited = _is_awaited()
+                self.is_left = is_awaited and not self.kept
+                if not self.kept and not is_awaited:
                     remove_pins()
                 elif not self._counts():  # it never took over from the one that stays
                     remove_version(self.pin)
@@ -158,8 +162,13 @@ def pinned_versions() -> list[Path]:
 
 def _is_awaited() -> bool:
     """Whether a reader was killed that may come back for what a loaded version has counted."""
-    loaded = {serial_of(pin) for pin in pinned_versions()}
+    loaded = loaded_serials()
     return any(left.serial in loaded for left in positions(of_running=False))
+
+
+def loaded_serials() -> set[int]:
+    """Which loadings of the program are in the kernel, of all versions."""
+    return {serial_of(pin) for pin in pinned_versions()}
 
 
 def remove_pins() -> list[Path]:

@@ -7,11 +7,12 @@ from typing import Self
 
 from baseline.errors import UsageError
 from baseline.interference import Interference
+from baseline.invocation import this_command
 from baseline.kernel.agents import Role
-from baseline.kernel.collector import Collector
+from baseline.kernel.collector import Collector, loaded_serials
 from baseline.kernel.decoding import decode_event
 from baseline.kernel.loaded import LoadedProgram
-from baseline.kernel.position import Position, PositionFile
+from baseline.kernel.position import Position, PositionFile, left_behind
 from baseline.kernel.program import Settings
 from baseline.kernel.reading import Reading
 from baseline.kernel.reclaiming import Reclaimer
@@ -95,6 +96,9 @@ class KernelSource:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._collector = stack.enter_context(self._collector)
+            if not self._collector.kept:
+                for told in left_behind(loaded_serials(), self._reader):
+                    self._say(told)
             left = self._take_position(stack)
             self._take_first_sights(stack, left)
             self._reading = Reading(
@@ -118,6 +122,11 @@ class KernelSource:
         if self._position and not self._collector.kept and not has_failed:
             self._position.forget()
         self._stack.close()
+        if self._collector.is_left:
+            self._say(
+                "The kernel goes on counting for a command that was killed; to end that: "
+                f"{this_command()} unload"
+            )
 
     def observations(
         self,
