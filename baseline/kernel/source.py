@@ -18,7 +18,7 @@ from baseline.kernel.reading import Reading
 from baseline.kernel.reclaiming import Reclaimer
 from baseline.kernel.ring_buffer import RingBuffer
 from baseline.kernel.shortages import Shortages
-from baseline.kernel.succession import predecessor, remove_unneeded, take_over
+from baseline.kernel.succession import loaded_since, predecessor, remove_unneeded, take_over
 from baseline.kernel.tampering import Tampering
 from baseline.sighting import Observation, Sighting
 from baseline.window import Window
@@ -223,6 +223,7 @@ class KernelSource:
             left = None
         older = predecessor(self._collector, left.serial) if left else None
         is_ours = left is not None and left.serial == self._collector.serial
+        between = loaded_since(self._collector, left.serial) if left else []
         self._epoch = 0
         if left and is_ours:
             # Before anything else is tracked: these windows are longer than their successors.
@@ -234,10 +235,11 @@ class KernelSource:
             reading.tracker.notice(ended=False)
         reading.tracker.refresh()
         take_over(self._collector, self._selectors[0].mount)
-        if left and older:
-            # What the new version has counted until now is in its first windows.
-            with LoadedProgram(older) as before:
-                self._gap = Reading(before, self._selectors, lambda _: None).gap_since(left)
+        if left:
+            # What this version has counted until now is in its first windows.
+            for pin in ([older] if older else []) + between:
+                with LoadedProgram(pin) as before:
+                    self._gap += Reading(before, self._selectors, lambda _: None).gap_since(left)
         if left and (older or is_ours):
             self.mark = left.mark
         elif left:
@@ -252,9 +254,9 @@ class KernelSource:
                 f"Reading on from a command that stopped {now - stopped:.0f} s ago: the "
                 f"{now - left.time:.0f} s that it had not kept are in one window"
             )
-        if not older:
+        self._older_is_needed = bool(older or between)
+        if not self._older_is_needed:
             remove_unneeded(self._collector)
-        self._older_is_needed = older is not None
 
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""

@@ -67,6 +67,19 @@ def predecessor(program: LoadedProgram, serial: int) -> Path | None:
     return None
 
 
+def loaded_since(program: LoadedProgram, serial: int) -> list[Path]:
+    """Pins of the versions that took over after this serial and failed before they had read."""
+    others = [pin for pin in pinned_versions() if _can_be_read(pin, program)]
+    start = next((_loaded_at(pin) for pin in others if serial_of(pin) == serial), None)
+    if start is None:
+        return []
+    return [pin for pin in others if pin != program.pin and _loaded_at(pin) > start]
+
+
+def _loaded_at(pin: Path) -> int:
+    return pin.stat().st_ctime_ns  # when the folder got its name
+
+
 def remove_unneeded(program: LoadedProgram) -> None:
     """Take older versions away, unless a killed reader may come back for their last counts."""
     with setup_lock():

@@ -112,9 +112,13 @@ def fail_at_the_start(cgroup: Cgroup, slot_bits: int) -> None:
         raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("slot_bits", [OLD, Settings().slot_bits], ids=["new", "same"])
+@pytest.mark.parametrize(
+    ("failing", "following"),
+    [(OLD, OLD), (OLD + 1, OLD + 1), (OLD + 1, OLD), (OLD + 1, OLD + 2)],
+    ids=["the same version", "the next one", "the next one and back", "the one after it"],
+)
 def test_who_fails_at_the_start_leaves_what_was_counted_to_the_next(
-    command: Callable[..., OtherCommand], cgroup: Cgroup, slot_bits: int
+    command: Callable[..., OtherCommand], cgroup: Cgroup, failing: int, following: int
 ) -> None:
     killed = command(cgroup.path, keep=False, slot_bits=OLD)
     cgroup.run("calls", "110:1009")
@@ -122,10 +126,11 @@ def test_who_fails_at_the_start_leaves_what_was_counted_to_the_next(
     cgroup.run("calls", "110:1009")
     killed.kill()
     with pytest.raises(ZeroDivisionError):
-        fail_at_the_start(cgroup, slot_bits)
+        fail_at_the_start(cgroup, failing)
     cgroup.run("calls", "110:1009")
-    new = command(cgroup.path, slot_bits=slot_bits)
+    new = command(cgroup.path, slot_bits=following)
     assert new.read() == {cgroup.path: [3 * 1011, 3, 0]}
+    assert loaded() == pins(following)
 
 
 def test_another_layout_is_no_hindrance(
