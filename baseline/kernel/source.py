@@ -261,7 +261,6 @@ class KernelSource:
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""
         mark = commit(self._reclaimer.is_urgent)
-        self._has_taken = True
         if self._position:
             self._position.say_alive()
         if mark is None:
@@ -281,6 +280,7 @@ class KernelSource:
         if self._older_is_needed:
             self._older_is_needed = False
             remove_unneeded(self._collector)
+        self._has_taken = True
         self._collector.agent.acknowledge(self._epoch)
         self._reclaimer.advance(self._epoch)
 
