@@ -110,6 +110,8 @@ def command(
     is closed. Whoever reads them slowly, or not at all, does not hold up the counting: alerts wait
     in memory, a full disk is tried again, and what could not be delivered is counted. Secrets in
     command lines and names are redacted. Replaying recordings needs no rights at all.
+
+    A cgroup that is not there yet is waited for, with or without wildcards.
     """
     learned = {
         name: model.with_budget(budget) for name, model in load_models(models, signers).items()
