@@ -116,7 +116,7 @@ INLINE u32 group_of_socket(struct sock *socket)
 	return 0;
 }
 
-RAW_TRACEPOINT_PROBE(inet_sock_set_state)
+AT_TRACEPOINT(inet_sock_set_state)
 {
 	struct sock *socket = (struct sock *)ctx->args[0];
 	int before = (int)ctx->args[1], after = (int)ctx->args[2];

@@ -125,7 +125,7 @@ INLINE void set_lineage(u32 tgid, const struct process *process)
 	}
 }
 
-RAW_TRACEPOINT_PROBE(sched_process_fork)
+AT_TRACEPOINT(sched_process_fork)
 {
 	struct task_struct *parent = (struct task_struct *)ctx->args[0];
 	struct task_struct *child = (struct task_struct *)ctx->args[1];
@@ -224,7 +224,7 @@ INLINE bool is_of_runtime(struct task_struct *task, struct thread *thread)
 	       task->nsproxy->mnt_ns == task->real_parent->nsproxy->mnt_ns;
 }
 
-RAW_TRACEPOINT_PROBE(sched_process_exec)
+AT_TRACEPOINT(sched_process_exec)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	struct linux_binprm *program = (struct linux_binprm *)ctx->args[2];
@@ -268,7 +268,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
  * No thread makes a call after this.  A lineage ends with the last thread of its process, not with the
  * first, which may go early.
  */
-RAW_TRACEPOINT_PROBE(sched_process_exit)
+AT_TRACEPOINT(sched_process_exit)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 	u32 tgid = task->tgid;

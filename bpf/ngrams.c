@@ -137,7 +137,7 @@ int count_call_anywhere(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /* io_uring requests never pass the system-call entry; each is an n-gram of its own, of kind 1. */
-RAW_TRACEPOINT_PROBE(io_uring_submit_req)
+AT_TRACEPOINT(io_uring_submit_req)
 {
 	struct io_kiocb *request = (struct io_kiocb *)ctx->args[0];
 	u32 group = current_group();

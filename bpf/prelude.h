@@ -15,6 +15,10 @@
  * and not every program may use that. */
 static long (*read_user)(void *destination, u32 size, const void *source) = (void *)112;
 
+/* Begins a function for a raw tracepoint.  BCC's own macro would have it attached at once, before the
+ * maps hold what they must. */
+#define AT_TRACEPOINT(event) int at_##event(struct bpf_raw_tracepoint_args *ctx)
+
 #define ADD(counter, n) __sync_fetch_and_add(&(counter), n)
 
 /* The compiler must not move a write across this. */

@@ -37,9 +37,10 @@ BPF_PERCPU_ARRAY(path_buffer, struct cgroup_path, 1);
 /*
  * By CPU: the serial of the program that counts there.  A new version is loaded beside the old one
  * and shares this map with it, so that one store on each CPU ends one's counting and begins the
- * other's, with no call between (baseline/kernel/collector.py).
+ * other's, with no call between (baseline/kernel/succession.py).  BCC makes one for each version, and
+ * the loader puts the shared one in its place.
  */
-BPF_TABLE_PINNED("array", u32, u64, counting, CPUS, COUNTING_PIN);
+BPF_ARRAY(counting, u64, CPUS);
 BPF_F_TABLE("array", u32, struct ledger, ledgers, MAX_GROUPS, BPF_F_MMAPABLE);
 
 /*
@@ -203,7 +204,7 @@ INLINE u64 id_of_cgroup(struct cgroup *cgroup)
  * Every way from one cgroup to another ends here (kernel/cgroup/cgroup.c: cgroup_attach_task), but
  * for clone() straight into one: a new thread knows nothing yet.
  */
-RAW_TRACEPOINT_PROBE(cgroup_attach_task)
+AT_TRACEPOINT(cgroup_attach_task)
 {
 	struct control *shared = the_control();
 
@@ -217,7 +218,7 @@ RAW_TRACEPOINT_PROBE(cgroup_attach_task)
  * runs: a container's first calls and programs are not missed.  User space lets those go again
  * whose name does not match what the user asked for.
  */
-RAW_TRACEPOINT_PROBE(cgroup_mkdir)
+AT_TRACEPOINT(cgroup_mkdir)
 {
 	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
 	struct cgroup_subsys_state *parent_state = 0;
@@ -260,7 +261,7 @@ RAW_TRACEPOINT_PROBE(cgroup_mkdir)
 }
 
 /* Nothing runs in it any more.  What it counted stays until every reader has read it. */
-RAW_TRACEPOINT_PROBE(cgroup_rmdir)
+AT_TRACEPOINT(cgroup_rmdir)
 {
 	u64 id = id_of_cgroup((struct cgroup *)ctx->args[0]);
 	u32 *group = tracked.lookup(&id), ended;

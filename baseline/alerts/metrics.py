@@ -219,7 +219,7 @@ class MetricsServer:
         url: for the user.
 
     Raises:
-        UsageError: the address cannot be had.
+        BaselineError: the address cannot be had now.
     """
 
     def __init__(self, address: Address, metrics: WatchMetrics) -> None:
@@ -228,9 +228,9 @@ class MetricsServer:
             kind = _Server6 if ":" in address.host else _Server
             self._server = make_server(*address, app, kind, _QuietHandler)
         except OSError as error:
-            raise UsageError(
+            raise BaselineError(
                 f"Metrics cannot be had at {address.host}:{address.port}: {error.strerror}",
-                "Give --metrics another port",
+                "Give --metrics another port, or try again",
             ) from error
         host = f"[{address.host}]" if ":" in address.host else address.host
         self.url = f"http://{host}:{self._server.server_address[1]}/metrics"

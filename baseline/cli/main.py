@@ -21,8 +21,8 @@ import click
 from click.core import ParameterSource
 
 from baseline import __version__
-from baseline.cli.settings import Settings, name_environment_variables
-from baseline.cli.stopping import ending_signals
+from baseline.cli.settings import Settings, name_environment_variables, require_known_variables
+from baseline.cli.stopping import answer_needless_hang_up, ending_signals
 from baseline.cli.streams import for_terminal, takes_text
 from baseline.errors import BaselineError
 
@@ -68,6 +68,7 @@ class LazyGroup(click.Group):
             # It ended the process at once as long as there was nothing to clean up.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         name_environment_variables(command)
+        require_known_variables(command)
         if isinstance(ctx.obj, Settings):
             ctx.default_map = {cmd_name: ctx.obj.defaults_for(command)}
         return command
@@ -147,6 +148,7 @@ def run() -> NoReturn:
     for number in ending_signals():
         if number != signal.SIGINT:
             signal.signal(number, _terminate)
+    answer_needless_hang_up()
     # NumPy and pyarrow would start threads when they are imported, which would keep the rights that
     # a command gives up later (baseline.kernel.rights).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -11,10 +11,12 @@ In a variable several values stand side by side: paths with colons between them
 (``BASELINE_WATCH_FROM=monday:tuesday``), anything else with blanks.
 """
 
+import os
 import tomllib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -30,7 +32,27 @@ _MAX_BYTES = 1 << 20
 def name_environment_variables(command: click.Command) -> None:
     """Name each option's variable after the option (click would take its Python parameter)."""
     for name, option in _options(command).items():
-        option.envvar = f"BASELINE_{command.name}_{name}".upper().replace("-", "_")
+        option.envvar = _variable(command, name)
+
+
+def require_known_variables(command: click.Command) -> None:
+    """Refuse variables that would be options of a command if they were spelt otherwise.
+
+    Raises:
+        UsageError: there is one.
+    """
+    known = [_variable(command, name) for name in _options(command)]
+    for name in sorted(os.environ):
+        if name.startswith(_variable(command, "")) and name not in known:
+            meant = get_close_matches(name, known, n=1) or known
+            raise UsageError(
+                f"{name} in the environment is no option of {command.name}",
+                f"Use {', '.join(meant)}",
+            )
+
+
+def _variable(command: click.Command, option: str) -> str:
+    return f"BASELINE_{command.name}_{option}".upper().replace("-", "_")
 
 
 @dataclass(frozen=True)

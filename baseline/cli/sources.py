@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from baseline.cli.duration import seconds
+from baseline.cli.duration import seconds, window_seconds
 from baseline.cli.stopping import StopSignals
 from baseline.errors import BaselineError, UsageError
 from baseline.interference import Interference
@@ -119,11 +119,11 @@ _LIVE = (
     ),
     click.option(
         "--interval",
-        type=seconds,
+        type=window_seconds,
         default="1s",
         show_default=True,
         metavar="TIME",
-        help="Length of a window.",
+        help="Length of a window, 10ms or longer.",
     ),
     click.option("--keep", is_flag=True, help="Leave the program in the kernel at the end."),
 )
@@ -199,6 +199,7 @@ def open_source(
     writes: bool,
     reader: Reader | None = None,
     first_sights: bool = False,
+    waits: bool = False,
 ) -> Iterator[Source]:
     """Open what the options name, and close it at the end.
 
@@ -211,6 +212,7 @@ def open_source(
         say: told what the user should know, such as what is being waited for.
         reader: who reads, for a successor to read on after a kill; ``None`` where there is none.
         first_sights: take those of the kernel, as one command at a time can.
+        waits: for every cgroup that is not there, not only for those that a glob may match.
         writes: the command has results to write, perhaps into the folder of another user.
 
     Raises:
@@ -228,6 +230,7 @@ def open_source(
             reader=reader.name if reader else "",
             reads_on=reader is not None and reader.reads_on,
             first_sights=first_sights,
+            waits=waits,
         ) as kernel:
             give_up_rights(say, keep=WRITING if writes else ())
             commit = reader.commit if reader else _all_is_safe

@@ -20,8 +20,35 @@ _GIVES_UP = 3
 
 def ending_signals() -> list[signal.Signals]:
     """What asks for the end: Ctrl-C, SIGTERM, and a terminal that is gone unless under nohup."""
-    hang_up = [signal.SIGHUP] * (signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)
+    hang_up = [signal.SIGHUP] * (_has_terminal() and not _is_under_nohup())
     return [signal.SIGINT, signal.SIGTERM, *hang_up]
+
+
+def answer_needless_hang_up() -> None:
+    """Without a terminal that could go, let SIGHUP end nothing.
+
+    To a service it says that files were rotated; ours are opened anew anyway.
+    """
+    if not _has_terminal() and not _is_under_nohup():
+        signal.signal(signal.SIGHUP, _answer_once)
+
+
+def _answer_once(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    _answer("SIGHUP is not needed: files may be rotated at any time. SIGTERM ends this command.")
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal controls this process, of which SIGHUP would say that it is gone."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _is_under_nohup() -> bool:
+    return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 class StopSignals:

@@ -53,7 +53,8 @@ Check a recording in CI:
 @click.option(
     "--models",
     required=True,
-    type=click.Path(path_type=Path),
+    # Not asked by click, for which it would be a wrong option: rights can be mended meanwhile.
+    type=click.Path(readable=False, path_type=Path),
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
@@ -79,10 +80,10 @@ Check a recording in CI:
 )
 @click.option(
     "--alerts",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="FILE",
     help="Append alerts to this file, too, as JSON lines, each on disk before the next. It may be "
-    "rotated.",
+    "rotated at any time, with no signal.",
 )
 @click.option(
     "--fail-on",
@@ -109,6 +110,8 @@ def command(
     is closed. Whoever reads them slowly, or not at all, does not hold up the counting: alerts wait
     in memory, a full disk is tried again, and what could not be delivered is counted. Secrets in
     command lines and names are redacted. Replaying recordings needs no rights at all.
+
+    A cgroup that is not there yet is waited for, with or without wildcards.
     """
     learned = {
         name: model.with_budget(budget) for name, model in load_models(models, signers).items()
@@ -132,6 +135,7 @@ def command(
             writes=alerts is not None,
             reader=Reader("watch", "\n".join(source.cgroups)),
             first_sights=True,
+            waits=True,
         ) as opened,
         ProgressBar("Watching", source.duration if source.live else None) as progress,
         # Their threads begin now, with no more rights than the source has left us.

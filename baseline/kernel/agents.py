@@ -9,12 +9,15 @@ a file that can be locked belongs to nobody any more.
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from baseline.durable import output_error
 
 RUN_DIRECTORY = Path("/run/baseline")
+
+_SHOWN = 60
+"""Characters of a command line in a message."""
 
 
 @contextlib.contextmanager
@@ -123,6 +126,24 @@ class Agent:
                         continue
                 path.unlink()
         return running
+
+
+def named(processes: Iterable[int]) -> str:
+    """Processes with their commands, for a message."""
+    return ", ".join(f"process {process} ({_command(process)})" for process in processes)
+
+
+def _command(process: int) -> str:
+    """The beginning of a command line, without Python in front."""
+    try:
+        text = Path(f"/proc/{process}/cmdline").read_text(errors="replace")
+    except OSError:
+        return "ended"
+    words = text.rstrip("\0").split("\0")
+    start = next((n for n, word in enumerate(words) if Path(word).name == "baseline"), 0)
+    line = " ".join(words[start:])
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
 
 
 def _epoch_line(epoch: int) -> str:

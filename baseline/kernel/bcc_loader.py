@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from baseline.errors import BaselineError, KernelError
-from baseline.kernel.bpf_syscall import create_cgroup_link, freeze_map
+from baseline.kernel.bpf_syscall import create_cgroup_link, freeze_map, get_object
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.kernel_functions import RDONLY_CAST_MARK, call_kernel_function
 from baseline.kernel.program import (
     CGROUP_HOOKS,
     COUNT_CALL,
     COUNTING_PIN,
+    FUNCTION_PREFIX,
     LINK_PREFIX,
     MAPS,
     MAX_GROUPS,
@@ -98,6 +99,30 @@ def _pin(descriptor: int, path: Path) -> None:
         raise KernelError(f"{path} cannot be pinned: {cause}", "Run `baseline doctor`")
 
 
+def _share_counting(bpf: Any) -> None:  # BCC has no types
+    """Put the map that all versions share in the place of the one that BCC made.
+
+    BCC opens a pinned map by its id, which is for CAP_SYS_ADMIN alone.  A program finds its maps by
+    descriptor while it is loaded, so whatever is behind that descriptor by then is its map.
+    """
+    made: int = bpf["counting"].map_fd
+    try:
+        shared = get_object(COUNTING_PIN)
+    except FileNotFoundError:
+        _pin(made, COUNTING_PIN)
+        return
+    os.dup2(shared, made, inheritable=False)
+    os.close(shared)
+
+
+def _attach(bpf: Any) -> None:  # BCC has no types
+    """Attach what stands at raw tracepoints, apart from what counts system calls."""
+    for name in RAW_TRACEPOINTS:
+        if name != SYSTEM_CALLS:
+            with _explained():
+                bpf.attach_raw_tracepoint(tp=name, fn_name=FUNCTION_PREFIX + name)
+
+
 def _count_calls(bpf: Any, types: KernelTypes) -> None:  # BCC has no types
     """Attach what counts system calls, the fastest that this kernel takes."""
     from bcc import BPF, lib
@@ -156,11 +181,13 @@ def load(settings: Settings, pin: Path, cgroup_mount: Path, *, alone: bool) -> N
     try:
         types = KernelTypes()
         bpf = _compile(settings, types, serial)
-        _count_calls(bpf, types)
-        _fill(bpf, serial)
+        _share_counting(bpf)
         if alone:
             for cpu in range(possible_cpus()):
                 bpf["counting"][ctypes.c_int(cpu)] = ctypes.c_uint64(serial)
+        _fill(bpf, serial)
+        _attach(bpf)
+        _count_calls(bpf, types)
         for name in MAPS:
             _pin(bpf[name].map_fd, unfinished / name)
         for name in RAW_TRACEPOINTS:

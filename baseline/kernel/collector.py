@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Self
 
 from baseline.errors import KernelError
-from baseline.kernel.agents import Agent, setup_lock
-from baseline.kernel.loaded import LoadedProgram
+from baseline.kernel.agents import Agent, named, setup_lock
+from baseline.kernel.bpf_syscall import BpfMap
+from baseline.kernel.loaded import LoadedProgram, serial_of
 from baseline.kernel.position import positions
 from baseline.kernel.program import (
     COUNTING_PIN,
@@ -46,6 +47,7 @@ class Collector(LoadedProgram):
 
     Attributes:
         agent: this process, as one of its users.
+        is_left: after the end, whether the program is left to a reader that was killed.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Collector(LoadedProgram):
         super().__init__(PIN_ROOT / fingerprint(self._settings))
         self._cgroup_mount = cgroup_mount
         self._keep = keep
+        self.is_left = False
         self.agent = Agent(self.pin.name, globs)
 
     def __enter__(self) -> Self:
@@ -70,8 +73,7 @@ class Collector(LoadedProgram):
             users = Agent.users_of_others(self.pin.name)
             if users:
                 raise KernelError(
-                    f"Another version of the kernel program is used by process "
-                    f"{', '.join(map(str, users))}",
+                    f"Another version of the kernel program is used by {named(users)}",
                     "End that command, with SIGKILL if nothing may be left uncounted, and start "
                     "again",
                 )
@@ -86,8 +88,13 @@ class Collector(LoadedProgram):
     def __exit__(self, *_: object) -> None:
         with setup_lock():
             self.agent.leave()
-            if not Agent.others() and not self.kept and not self._is_awaited():
-                remove_pins()
+            if not Agent.others():
+                is_awaited = _is_awaited()
+                self.is_left = is_awaited and not self.kept
+                if not self.kept and not is_awaited:
+                    remove_pins()
+                elif not self._counts():  # it never took over from the one that stays
+                    remove_version(self.pin)
         self.close()
 
     @property
@@ -95,9 +102,14 @@ class Collector(LoadedProgram):
         """Whether a command was told to leave the program loaded."""
         return (PIN_ROOT / _KEEP).exists()
 
-    def _is_awaited(self) -> bool:
-        """Whether a reader was killed that may come back to read on."""
-        return any(left.serial == self.serial for left in positions(of_running=False))
+    def _counts(self) -> bool:
+        """Whether this version counts, or was taken away already."""
+        if not (self.pin.exists() and COUNTING_PIN.exists()):
+            return True
+        counting = BpfMap.open(COUNTING_PIN)
+        serial = counting.lookup(bytes(counting.key_size))
+        counting.close()
+        return serial == self.serial.to_bytes(8, "little")
 
     def _load(self, *, alone: bool) -> None:
         request = {
@@ -146,6 +158,17 @@ def pinned_versions() -> list[Path]:
     if not PIN_ROOT.exists():
         return []
     return [path for path in PIN_ROOT.iterdir() if path.name not in {_KEEP, COUNTING_PIN.name}]
+
+
+def _is_awaited() -> bool:
+    """Whether a reader was killed that may come back for what a loaded version has counted."""
+    loaded = loaded_serials()
+    return any(left.serial in loaded for left in positions(of_running=False))
+
+
+def loaded_serials() -> set[int]:
+    """Which loadings of the program are in the kernel, of all versions."""
+    return {serial_of(pin) for pin in pinned_versions()}
 
 
 def remove_pins() -> list[Path]:

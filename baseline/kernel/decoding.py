@@ -32,8 +32,12 @@ def decode_connection(key: np.void) -> Connection:
 
 @lru_cache(maxsize=1024)  # a process that does one new thing does a dozen
 def _arguments(length: int, kept: bytes) -> tuple[tuple[str, ...], bool]:
-    """A command line as it lies in memory, each argument with a zero behind it; is it cut?"""
-    arguments = kept[: min(length, len(kept))].removesuffix(b"\0").split(b"\0") if length else []
+    """A command line as it lies in memory, each argument with a zero behind it; is it cut?
+
+    Who gives itself another title, as workers of nginx do, fills up with zeros.
+    """
+    text = kept[: min(length, len(kept))].rstrip(b"\0")
+    arguments = text.split(b"\0") if text else []
     texts = tuple(argument.decode(errors="backslashreplace") for argument in arguments)
     return texts, length > len(kept)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from baseline.errors import BaselineError
-from baseline.kernel.agents import Agent
+from baseline.kernel.agents import Agent, named
 from baseline.kernel.btf import VMLINUX, KernelTypes
 from baseline.kernel.capabilities import Capability
 from baseline.kernel.collector import Collector, loader_python, pinned_versions
@@ -127,14 +127,18 @@ def _pins() -> Check:
     current = fingerprint(Settings())
     versions = [path.name for path in pinned_versions()]
     other = [version for version in versions if version != current]
-    users = ", ".join(map(str, Agent.others()))
-    in_use = f", in use by process {users}" if users else ", in use by nobody"
+    users = Agent.others()
+    in_use = f"in use by {named(users)}" if users else "in use by nobody"
     if other:
-        detail = f"another version is loaded ({', '.join(other)}){in_use}"
+        # As a killed command leaves it, in an upgrade on purpose.
+        next_one = "" if users else ": the next command takes its place"
         return Check(
-            "program in the kernel", False, detail, "End those commands, then baseline unload"
+            "program in the kernel",
+            not Agent.users_of_others(current),
+            f"another version is loaded ({', '.join(other)}), {in_use}{next_one}",
+            "Use that version, or end its commands, with SIGKILL if nothing may be left uncounted",
         )
-    return Check("program in the kernel", True, f"loaded{in_use}" if versions else "not loaded")
+    return Check("program in the kernel", True, f"loaded, {in_use}" if versions else "not loaded")
 
 
 def _loading() -> Check:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baseline.errors import KernelError
+from baseline.invocation import this_command
 from baseline.kernel import layout
 from baseline.kernel.bpf_syscall import BpfMap, get_object
 from baseline.kernel.program import (
@@ -68,7 +69,7 @@ class LoadedProgram:
         except OSError as cause:
             raise KernelError(
                 f"The pins in {self.pin} are incomplete ({cause.strerror})",
-                "Run `baseline unload` and start again",
+                f"Run `{this_command()} unload` and start again",
             ) from cause
         self.slots = self.mapped("slots", layout.SLOT)
         self.counters = self.mapped("counters", layout.COUNTER).reshape(cpus, MAX_GROUPS)
@@ -110,3 +111,16 @@ class LoadedProgram:
             protection,
         )
         return np.frombuffer(memory, kind, count=table.max_entries)
+
+
+def serial_of(pin: Path) -> int:
+    """Names the loading of a version that need not be ours; 0 where its pins are incomplete."""
+    try:
+        control = BpfMap.open(pin / "control")
+    except OSError:
+        return 0
+    value = control.lookup(bytes(control.key_size)) or b""
+    control.close()
+    if len(value) != layout.CONTROL.itemsize:
+        return 0
+    return int(np.frombuffer(value, layout.CONTROL)["serial"][0])

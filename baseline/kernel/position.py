@@ -14,7 +14,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from baseline.invocation import this_command
 from baseline.kernel.agents import RUN_DIRECTORY, try_lock
 
 _DIRECTORY = RUN_DIRECTORY / "positions"
@@ -141,6 +142,29 @@ def positions(*, of_running: bool) -> Iterator[Position]:
                 yield position
 
 
+def left_behind(loaded: Container[int], reader: str) -> Iterator[str]:
+    """What readers that were killed left unread, in a sentence each; what is too old is forgotten.
+
+    Args:
+        loaded: serials of the programs that are in the kernel.
+        reader: name of the one who asks, and reads what its predecessor left.
+    """
+    for path in sorted(_DIRECTORY.glob(f"*{_SUFFIX}")):
+        with path.with_suffix(".lock").open("a") as lock:
+            position = _load(path, with_arrays=False, however_old=True)
+            if not try_lock(lock.fileno()) or position is None:
+                continue
+            of = ", ".join(position.globs)
+            if not _is_fresh(position):
+                path.unlink(missing_ok=True)
+                yield f"Counts of {of} that a killed command left over an hour ago are dropped"
+            elif position.serial in loaded and path.name != f"{reader}{_SUFFIX}":
+                yield (
+                    f"A command that was killed left counts of {of}: start it again to read them, "
+                    f"or drop them with `{this_command()} unload` after the end of this one"
+                )
+
+
 def wanted_globs(running: Mapping[int, Sequence[str]]) -> list[str]:
     """What is tracked for the commands that run, and for those that may come back."""
     return [
@@ -150,7 +174,7 @@ def wanted_globs(running: Mapping[int, Sequence[str]]) -> list[str]:
     ]
 
 
-def _load(path: Path, *, with_arrays: bool = True) -> Position | None:
+def _load(path: Path, *, with_arrays: bool = True, however_old: bool = False) -> Position | None:
     try:
         with path.open("rb") as file:
             head = json.loads(file.readline())
@@ -164,7 +188,11 @@ def _load(path: Path, *, with_arrays: bool = True) -> Position | None:
         position = Position(serial, epoch, float(head["time"]), globs, mark, arrays)
     except _UNREADABLE:
         return None
-    return position if 0 <= time.monotonic() - position.time < KEPT_FOR else None
+    return position if however_old or _is_fresh(position) else None
+
+
+def _is_fresh(position: Position) -> bool:
+    return 0 <= time.monotonic() - position.time < KEPT_FOR
 
 
 def _size(kind: str, shape: Sequence[int]) -> int:

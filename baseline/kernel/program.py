@@ -56,6 +56,9 @@ RAW_TRACEPOINTS = (
     "sys_enter",
 )
 
+FUNCTION_PREFIX = "at_"
+"""Before the name of a raw tracepoint: the function for it (``AT_TRACEPOINT`` in ``prelude.h``)."""
+
 SYSTEM_CALLS = "sys_enter"
 """The raw tracepoint that every system call passes."""
 
@@ -130,7 +133,6 @@ class Settings:
             "CONNECTION_QUOTA": self.max_connections // self.shares,
             "FOLDED_CONNECTION_QUOTA": self.connection_overflow // self.shares,
             "PROCESS_QUOTA": self.max_processes // self.shares,
-            "COUNTING_PIN": f'"{COUNTING_PIN}"',
             "RDONLY_CAST_MARK": RDONLY_CAST_MARK,
         }
 

@@ -40,6 +40,7 @@ class Reading:
     ) -> None:
         self.tracker = Tracker(program, selectors, say)
         self.tables = Tables(program)
+        self._serial = program.serial
         self._first_sights = first_sights
         self.images = Images(program.maps["images"], int(program.control["image_seed"][0]))
 
@@ -57,8 +58,12 @@ class Reading:
         return windows
 
     def gap_since(self, position: Position) -> list[Window]:
-        """What was counted since a reader of this program stopped, also where it ended since."""
-        self.tables.go_to(position.arrays)
+        """What was counted since a reader stopped, also where it ended since.
+
+        Of this program, or of one that it took over from: then all that it counted.
+        """
+        if position.serial == self._serial:
+            self.tables.go_to(position.arrays)
         self.tracker.notice()
         return self.windows(time.monotonic() - position.time)
 

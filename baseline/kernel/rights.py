@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from baseline.errors import KernelError
-from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.invocation import this_command
+from baseline.kernel.agents import RUN_DIRECTORY, Agent, named
 from baseline.kernel.bpf_syscall import may_use_open_maps
 from baseline.kernel.capabilities import Capability, has, keep_only, threads_with_more
 from baseline.kernel.program import BPFFS, PIN_ROOT
@@ -111,10 +112,18 @@ def _require_folder(folder: Path, any_owner: bool) -> None:
     if found.st_uid != os.geteuid():
         raise KernelError(
             f"{folder} belongs to {user_name(found.st_uid)}, not to {user}",
-            "Run the command as that user, or take what was loaded away: sudo baseline unload",
+            _way_out_of_ownership(),
         )
     if found.st_mode & 0o022:
         raise KernelError(f"Others may write to {folder}", f"Run: chmod 700 {folder}")
+
+
+def _way_out_of_ownership() -> str:
+    as_owner = "Run the command as that user, as deploy/README.md says"
+    with contextlib.suppress(PermissionError):  # only the owner and root can know
+        if users := Agent.others():
+            return f"{as_owner}; in use by {named(users)}"
+    return f"{as_owner}, or if nobody uses it take it away: sudo {this_command()} unload"
 
 
 def user_name(user: int) -> str:

@@ -7,17 +7,18 @@ from typing import Self
 
 from baseline.errors import UsageError
 from baseline.interference import Interference
+from baseline.invocation import this_command
 from baseline.kernel.agents import Role
-from baseline.kernel.collector import Collector
+from baseline.kernel.collector import Collector, loaded_serials
 from baseline.kernel.decoding import decode_event
 from baseline.kernel.loaded import LoadedProgram
-from baseline.kernel.position import Position, PositionFile
+from baseline.kernel.position import Position, PositionFile, left_behind
 from baseline.kernel.program import Settings
 from baseline.kernel.reading import Reading
 from baseline.kernel.reclaiming import Reclaimer
 from baseline.kernel.ring_buffer import RingBuffer
 from baseline.kernel.shortages import Shortages
-from baseline.kernel.succession import predecessor, remove_unneeded, take_over
+from baseline.kernel.succession import loaded_since, predecessor, remove_unneeded, take_over
 from baseline.kernel.tampering import Tampering
 from baseline.sighting import Observation, Sighting
 from baseline.window import Window
@@ -46,13 +47,14 @@ class KernelSource:
             none.
         reads_on: read on where a reader of that name stopped; otherwise forget where it was.
         first_sights: take the first sights too, unless another command does.
+        waits: for a cgroup without wildcards that is not there, as for what a glob may match.
 
     Attributes:
         mark: what the predecessor of this reader gave as its mark when it last said that all was
             safe; ``None`` where there is nothing to read on from.
 
     Raises:
-        UsageError: a cgroup without wildcards does not exist.
+        UsageError: a cgroup without wildcards does not exist, and is not to be waited for.
         KernelError: the program cannot be loaded here.
     """
 
@@ -67,9 +69,10 @@ class KernelSource:
         reader: str = "",
         reads_on: bool = True,
         first_sights: bool = True,
+        waits: bool = False,
     ) -> None:
         for selector in selectors:
-            if not selector.depth and not selector.existing():
+            if not waits and not selector.depth and not selector.existing():
                 raise UsageError(
                     f"There is no cgroup {selector.base} below {selector.mount}",
                     "Check the name with `systemd-cgls`, or give a glob to wait for it: "
@@ -85,6 +88,7 @@ class KernelSource:
         self._first_sights = first_sights
         self._position: PositionFile | None = None
         self._position_is_kept = True
+        self._has_taken = False
         self._gap: list[Window] = []
         self._stack = ExitStack()
         self.mark: int | None = None
@@ -92,6 +96,9 @@ class KernelSource:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._collector = stack.enter_context(self._collector)
+            if not self._collector.kept:
+                for told in left_behind(loaded_serials(), self._reader):
+                    self._say(told)
             left = self._take_position(stack)
             self._take_first_sights(stack, left)
             self._reading = Reading(
@@ -104,14 +111,22 @@ class KernelSource:
             stack.callback(self._tampering.close)
             for selector in self._selectors:
                 if not selector.existing():
-                    self._say(f"Waiting for a cgroup that matches {selector}")
+                    what = "that matches" if selector.depth else "of the name"
+                    self._say(f"Waiting for a cgroup {what} {selector}")
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._position and not self._collector.kept:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Who fails before anything is taken leaves it to the next one.
+        has_failed = kind is not None and not self._has_taken
+        if self._position and not self._collector.kept and not has_failed:
             self._position.forget()
         self._stack.close()
+        if self._collector.is_left:
+            self._say(
+                "The kernel goes on counting for a command that was killed; to end that: "
+                f"{this_command()} unload"
+            )
 
     def observations(
         self,
@@ -208,6 +223,7 @@ class KernelSource:
             left = None
         older = predecessor(self._collector, left.serial) if left else None
         is_ours = left is not None and left.serial == self._collector.serial
+        between = loaded_since(self._collector, left.serial) if left else []
         self._epoch = 0
         if left and is_ours:
             # Before anything else is tracked: these windows are longer than their successors.
@@ -219,10 +235,11 @@ class KernelSource:
             reading.tracker.notice(ended=False)
         reading.tracker.refresh()
         take_over(self._collector, self._selectors[0].mount)
-        if left and older:
-            # What the new version has counted until now is in its first windows.
-            with LoadedProgram(older) as before:
-                self._gap = Reading(before, self._selectors, lambda _: None).gap_since(left)
+        if left:
+            # What this version has counted until now is in its first windows.
+            for pin in ([older] if older else []) + between:
+                with LoadedProgram(pin) as before:
+                    self._gap += Reading(before, self._selectors, lambda _: None).gap_since(left)
         if left and (older or is_ours):
             self.mark = left.mark
         elif left:
@@ -237,9 +254,9 @@ class KernelSource:
                 f"Reading on from a command that stopped {now - stopped:.0f} s ago: the "
                 f"{now - left.time:.0f} s that it had not kept are in one window"
             )
-        if not older:
+        self._older_is_needed = bool(older or between)
+        if not self._older_is_needed:
             remove_unneeded(self._collector)
-        self._older_is_needed = older is not None
 
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""
@@ -263,6 +280,7 @@ class KernelSource:
         if self._older_is_needed:
             self._older_is_needed = False
             remove_unneeded(self._collector)
+        self._has_taken = True
         self._collector.agent.acknowledge(self._epoch)
         self._reclaimer.advance(self._epoch)
 

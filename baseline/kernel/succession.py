@@ -19,7 +19,7 @@ from baseline.kernel.agents import setup_lock
 from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.collector import pinned_versions, remove_version
 from baseline.kernel.groups import Groups
-from baseline.kernel.loaded import LoadedProgram
+from baseline.kernel.loaded import LoadedProgram, serial_of
 from baseline.kernel.position import positions
 from baseline.kernel.program import COUNTING_PIN, possible_cpus
 from baseline.kernel.seeding import seed
@@ -34,10 +34,10 @@ def take_over(program: LoadedProgram, mount: Path) -> None:
         mount: where cgroup2 is mounted.
     """
     with setup_lock():
-        older = _older_versions(program)
-        for pin in older:
-            with LoadedProgram(pin) as before:
-                _track_what(before, program, mount)
+        for pin in _older_versions(program):
+            if _can_be_read(pin, program):
+                with LoadedProgram(pin) as before:
+                    _track_what(before, program, mount)
         counting = BpfMap.open(COUNTING_PIN)
         usual = os.sched_getaffinity(0)
         for cpu in range(possible_cpus()):
@@ -62,11 +62,22 @@ def _on_cpu(cpu: int, usual: set[int]) -> Iterator[None]:
 def predecessor(program: LoadedProgram, serial: int) -> Path | None:
     """Pins of the older version that was loaded under this serial, if its tables can be read."""
     for pin in _older_versions(program):
-        if pin.name.split("-")[0] == program.pin.name.split("-")[0]:
-            with LoadedProgram(pin) as before:
-                if before.serial == serial:
-                    return pin
+        if _can_be_read(pin, program) and serial_of(pin) == serial:
+            return pin
     return None
+
+
+def loaded_since(program: LoadedProgram, serial: int) -> list[Path]:
+    """Pins of the versions that took over after this serial and failed before they had read."""
+    others = [pin for pin in pinned_versions() if _can_be_read(pin, program)]
+    start = next((_loaded_at(pin) for pin in others if serial_of(pin) == serial), None)
+    if start is None:
+        return []
+    return [pin for pin in others if pin != program.pin and _loaded_at(pin) > start]
+
+
+def _loaded_at(pin: Path) -> int:
+    return pin.stat().st_ctime_ns  # when the folder got its name
 
 
 def remove_unneeded(program: LoadedProgram) -> None:
@@ -74,14 +85,17 @@ def remove_unneeded(program: LoadedProgram) -> None:
     with setup_lock():
         needed = {position.serial for position in positions(of_running=True)}
         for pin in _older_versions(program):
-            with LoadedProgram(pin) as before:
-                serial = before.serial
-            if serial not in needed:
+            if not _can_be_read(pin, program) or serial_of(pin) not in needed:
                 remove_version(pin)
 
 
 def _older_versions(program: LoadedProgram) -> list[Path]:
     return [pin for pin in pinned_versions() if pin != program.pin]
+
+
+def _can_be_read(pin: Path, program: LoadedProgram) -> bool:
+    """Whether an older version has its tables laid out as this one has."""
+    return pin.name.split("-")[0] == program.pin.name.split("-")[0]
 
 
 def _track_what(before: LoadedProgram, program: LoadedProgram, mount: Path) -> None:

@@ -192,6 +192,10 @@ def model_folders(directory: Path) -> list[Path]:
             # What begins with a dot is half-written or somebody else's.
             found = islice(directory.glob(f"[!.]*/{MANIFEST}"), MAX_MODELS + 1)
             folders = sorted(path.parent for path in found)
+    except PermissionError as cause:
+        raise ModelError(
+            f"{directory} may not be read by this user", "Change its owner or its mode"
+        ) from cause
     except OSError as cause:
         raise ModelError(f"{directory} cannot be read: {cause.strerror}", _RESTORE) from cause
     if not folders:

@@ -15,7 +15,7 @@ from baseline.alerts.destinations import StreamDestination
 from baseline.alerts.detector import Detector
 from baseline.alerts.incident import QUIET, Incidents
 from baseline.alerts.metrics import Address, MetricsServer, WatchMetrics
-from baseline.errors import UsageError
+from baseline.errors import BaselineError, UsageError
 from baseline.model.budget import Budget
 from baseline.model.score import Signal
 from baseline.model.workload_model import WorkloadModel
@@ -204,7 +204,7 @@ def test_the_number_of_series_of_a_model_is_the_documented_one(
 
 def test_a_port_in_use_is_refused(watched: Watched) -> None:
     port = watched.url.split(":")[2].split("/")[0]
-    with pytest.raises(UsageError, match=f"at 127.0.0.1:{port}: Address already in use"):
+    with pytest.raises(BaselineError, match=f"at 127.0.0.1:{port}: Address already in use"):
         MetricsServer(Address.parse(port), watched.metrics)
 
 

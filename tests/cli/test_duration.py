@@ -1,7 +1,7 @@
 import click
 import pytest
 
-from baseline.cli.duration import seconds
+from baseline.cli.duration import seconds, window_seconds
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,12 @@ def test_nonsense_is_named(text: str) -> None:
 def test_nothing_and_forever_are_no_lengths(text: str) -> None:
     with pytest.raises(click.BadParameter, match="Write 60s"):
         seconds(text)
+
+
+def test_windows_too_short_to_be_kept_are_refused() -> None:
+    assert window_seconds("10ms") == pytest.approx(0.01)
+    assert window_seconds("1m") == 60
+    with pytest.raises(click.BadParameter, match=r"^'9ms' is too short to be kept. Write 10ms"):
+        window_seconds("9ms")
+    with pytest.raises(click.BadParameter, match="is no length of time"):
+        window_seconds("soon")

@@ -109,3 +109,18 @@ def test_environment_variables_are_named_as_on_the_command_line() -> None:
         "BASELINE_WATCH_KEEP",
         "BASELINE_WATCH_FORMAT",
     ]
+
+
+def test_a_variable_that_is_no_option_is_refused() -> None:
+    wanted = ("watch", "--from", "none", "--models", "none")
+    done = run(*wanted, BASELINE_WATCH_BUDGT="1/day")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: BASELINE_WATCH_BUDGT in the environment is no option of watch. "
+        "Use BASELINE_WATCH_BUDGET.\n"
+    )
+    done = run(*wanted, BASELINE_WATCH_="1/day")
+    assert done.returncode == 2
+    # What is of another command, or of none, does not matter.
+    done = run(*wanted, BASELINE_LEARN_BUDGT="1/day", BASELINE_WATCHER="1")
+    assert done.returncode == 1

@@ -1,4 +1,5 @@
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 from baseline.cli.stopping import StopSignals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_a_request(number: signal.Signals) -> None:
     with StopSignals() as stop:
         assert not stop()
@@ -41,13 +42,45 @@ with StopSignals() as stop:
     print(stop())
 """
     for ignored in ("trap '' HUP; ", ""):
-        done = subprocess.run(
-            ["sh", "-c", f'{ignored}exec "$0" -c "$1"', sys.executable, script],
-            capture_output=True,
+        command = ["sh", "-c", f'{ignored}exec "$0" -c "$1"', sys.executable, script]
+        assert on_terminal(command) == f"{not ignored}\n"
+
+
+def on_terminal(command: list[str]) -> str:
+    """What a command writes that a terminal controls."""
+    ours, theirs = pty.openpty()
+    try:
+        return subprocess.run(
+            ["setsid", "--ctty", "--wait", *command],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
-        )
-        assert done.stdout == f"{not ignored}\n"
+        ).stdout
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_without_a_terminal_it_says_once_that_a_hang_up_is_not_needed() -> None:
+    script = """
+import os, signal
+from baseline.cli.stopping import StopSignals, answer_needless_hang_up
+answer_needless_hang_up()
+with StopSignals() as stop:
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGHUP)
+    print(stop())
+"""
+    done = subprocess.run(
+        ["setsid", "--wait", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"
+    assert done.stderr.startswith("SIGHUP is not needed: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_second_sigterm_does_not() -> None:

@@ -1,5 +1,6 @@
 """The unit in deploy/: systemd finds nothing wrong with it, and the service works as it allows."""
 
+import gzip
 import json
 import os
 import re
@@ -73,12 +74,23 @@ def test_a_mistake_in_it_would_be_found(installed: Path) -> None:
     assert "ProtectClocks" in analyze("verify", f"--root={installed}", UNIT.name)
 
 
-@pytest.mark.parametrize(("drop_ins", "tenths"), [(True, 20), (False, 15)])
-def test_its_exposure_is_small(installed: Path, drop_ins: bool, tenths: int) -> None:
+@pytest.mark.parametrize("drop_ins", [False, True])
+def test_its_exposure_is_as_the_page_says(installed: Path, drop_ins: bool) -> None:
+    stated = re.search(
+        r"^systemd-analyze security .* # (.*); (.*) with both drop-ins \(systemd (\d+)\)$",
+        (DEPLOY / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert stated
     if not drop_ins:
         shutil.rmtree(installed / "etc" / "systemd" / "system" / f"{UNIT.name}.d")
-    options = (f"--root={installed}", "--offline=true", f"--threshold={tenths}")
-    analyze("security", *options, UNIT.name)
+    said = analyze("security", f"--root={installed}", "--offline=true", UNIT.name)
+    found = re.search(r"Overall exposure level .*: (\S+ \S+)", said)
+    assert found
+    if stated[3] in analyze("--version").split("(")[0]:
+        assert found[1] == stated[1 + drop_ins]
+    else:  # which weighs a little differently
+        assert found[1].endswith(" OK")
 
 
 def test_it_has_the_capabilities_that_are_needed_and_no_others() -> None:
@@ -137,12 +149,10 @@ def group() -> Iterator[Path]:
     (folder / "first").mkdir(parents=True)
     yield folder
     (folder / "cgroup.kill").write_text("1")  # what a test that failed has left
-    for below in folder.iterdir():
-        if below.is_dir():
-            while "populated 1" in (below / "cgroup.events").read_text():
-                pass
-            below.rmdir()
-    folder.rmdir()
+    while "populated 1" in (folder / "cgroup.events").read_text():
+        pass
+    for below, _, _ in os.walk(folder, topdown=False):
+        Path(below).rmdir()
 
 
 Process = subprocess.Popen[str]
@@ -176,15 +186,20 @@ def start(state: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def watching(start: Start, group: Path, *drop_ins: Path, **more: str) -> tuple[Process, str]:
+def options(group: Path) -> dict[str, str]:
+    """What watch.env would say."""
+    return {
+        "BASELINE_WATCH_CGROUP": f"nginx={group.name}/*",
+        "BASELINE_WATCH_MODELS": "/var/lib/baseline/models",
+        "BASELINE_WATCH_FORMAT": "json",
+    }
+
+
+def watching(
+    start: Start, group: Path, *drop_ins: Path, command: Sequence[str] = (), **more: str
+) -> tuple[Process, str]:
     """The service as its unit starts it, once it counts; and what it said until then."""
-    process = start(
-        drop_ins=drop_ins,
-        BASELINE_WATCH_CGROUP=f"nginx={group.name}/*",
-        BASELINE_WATCH_MODELS="/var/lib/baseline/models",
-        BASELINE_WATCH_FORMAT="json",
-        **more,
-    )
+    process = start(*command, drop_ins=drop_ins, **options(group), **more)
     assert process.stderr
     said = ""
     for line in process.stderr:
@@ -194,12 +209,12 @@ def watching(start: Start, group: Path, *drop_ins: Path, **more: str) -> tuple[P
     pytest.fail(said)
 
 
-def enter_shell(group: Path, name: str) -> None:
+def enter_shell(group: Path, name: str, program: str = "/bin/true") -> None:
     """Something that nginx never did, in a cgroup of its own."""
     folder = group / name
-    folder.mkdir()
-    script = f'echo $$ > "{folder}/cgroup.procs"; exec /bin/true'
-    subprocess.run(["sh", "-c", script], check=True)
+    folder.mkdir(exist_ok=True)
+    script = f'echo $$ > "{folder}/cgroup.procs"; exec {program}'
+    subprocess.run(["sh", "-c", script], check=True, stdout=subprocess.DEVNULL)
 
 
 def await_alert(process: Process, replica: str, signal: str) -> dict[str, Any]:
@@ -235,6 +250,51 @@ def test_the_service_watches_alerts_and_ends(start: Start, group: Path) -> None:
     assert PIN_ROOT.exists(), "root made it for the service"
 
 
+def rotate(state: Path) -> None:
+    """Let logrotate do it as root, where the service's user and folder are as on a real machine."""
+    script = f"""
+        root=$(mktemp -d); mkdir $root/etc; cp /etc/passwd /etc/group $root/etc
+        systemd-sysusers --root=$root {DEPLOY / "sysusers.conf"}
+        mount --bind $root/etc/passwd /etc/passwd; mount --bind $root/etc/group /etc/group
+        mount --bind {state} /var/lib
+        install -m 644 {DEPLOY / "logrotate.conf"} /var/lib/logrotate.conf
+        logrotate --force --state /var/lib/logrotate.state /var/lib/logrotate.conf
+        umount /etc/passwd /etc/group; rm -r $root"""
+    mounts = ["unshare", "--mount", "--propagation", "private"]
+    done = subprocess.run(
+        [*mounts, "sh", "-ec", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "error" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.kernel
+def test_alerts_are_rotated_as_the_page_says(start: Start, group: Path, state: Path) -> None:
+    require_tools("logrotate")
+    file = state / "baseline" / "alerts.jsonl"
+    process, _ = watching(start, group, BASELINE_WATCH_ALERTS="/var/lib/baseline/alerts.jsonl")
+
+    def told(name: str, program: str) -> None:
+        enter_shell(group, name, program)
+        await_alert(process, f"{group.name}/{name}", "executions")
+        while not (file.exists() and f"{group.name}/{name}" in file.read_text()):
+            assert process.poll() is None
+
+    told("before", "/bin/true")
+    rotate(state)
+    assert not file.exists()
+    assert f"{group.name}/before" in file.with_name("alerts.jsonl.1").read_text()
+    process.send_signal(signal.SIGHUP)  # as others need it
+    told("after", "/usr/bin/id")
+    assert file.stat().st_mode & 0o777 == 0o600
+    rotate(state)
+    assert "before" in gzip.decompress(file.with_name("alerts.jsonl.2.gz").read_bytes()).decode()
+    told("later", "/bin/date")
+    process.send_signal(signal.SIGTERM)
+    _, talk = process.communicate()
+    assert process.returncode == 0, talk
+    assert talk.count("SIGHUP is not needed") == 1
+
+
 @pytest.mark.kernel
 def test_a_killed_service_leaves_no_gap(start: Start, group: Path) -> None:
     killed, _ = watching(start, group)
@@ -249,6 +309,73 @@ def test_a_killed_service_leaves_no_gap(start: Start, group: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, talk = process.communicate()
     assert process.returncode == 0, talk
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("name", ["late.service", "late.slice/late.service"])
+def test_a_service_that_does_not_run_yet_is_waited_for(
+    start: Start, group: Path, name: str
+) -> None:
+    """As on a machine that starts, where nothing says who comes first."""
+    variables = {**options(group), "BASELINE_WATCH_CGROUP": f"nginx={group.name}/{name}"}
+    process = start(**variables)
+    assert process.stderr
+    assert f"Waiting for a cgroup of the name nginx={group.name}/{name}\n" in process.stderr
+    (group / name).mkdir(parents=True)
+    assert f"Counting {group.name}/{name} as nginx\n" in process.stderr
+    enter_shell(group, name)
+    await_alert(process, f"{group.name}/{name}", "executions")
+
+
+@pytest.mark.kernel
+def test_what_the_machine_lacks_for_a_moment_does_not_end_the_service_for_ever(
+    start: Start, group: Path, state: Path
+) -> None:
+    """Its exit code is not the one after which systemd does not start it again."""
+    never_again = int(Service(UNIT).last("RestartPreventExitStatus"))
+    models = state / "baseline" / "models"
+    models.chmod(0)
+    closed = start(**options(group))
+    _, talk = closed.communicate()
+    assert "Error: /var/lib/baseline/models may not be read by this user." in talk
+    assert closed.returncode == 1 != never_again
+    models.chmod(0o700)
+    wrong = start(**{**options(group), "BASELINE_WATCH_CGROUP": "nginx="})
+    _, talk = wrong.communicate()
+    assert wrong.returncode == never_again, talk
+
+
+@pytest.fixture
+def next_version(state: Path) -> list[str]:
+    """The command of another version, which differs in nothing but what its program is named."""
+    for folder in ("baseline", "bpf"):
+        shutil.copytree(CHECKOUT / folder, state / "next" / folder)
+    with (state / "next" / "bpf" / "tracking.h").open("a") as file:
+        file.write("/* of the next version */\n")
+    return ["env", "--chdir=/var/lib/next", sys.executable, "-m", "baseline", "watch"]
+
+
+@pytest.mark.kernel
+def test_an_upgrade_and_the_way_back_leave_no_gap(
+    start: Start, group: Path, next_version: list[str]
+) -> None:
+    running, _ = watching(start, group)
+    refused = start(*next_version, **options(group))
+    _, talk = refused.communicate()
+    assert (refused.returncode, talk.count("\n")) == (1, 1), talk
+    assert "Another version of the kernel program is used by process" in talk
+    (first,) = pinned_versions()
+    while not any((RUN_DIRECTORY / "positions").glob("*.position")):
+        assert running.poll() is None
+    for number, command in enumerate((next_version, [])):
+        running.kill()
+        running.wait()
+        enter_shell(group, f"meanwhile-{number}")
+        running, _ = watching(start, group, command=command)
+        await_alert(running, f"{group.name}/meanwhile-{number}", "executions")
+        while len(pinned_versions()) > 1:  # until the last counts of the old one are taken
+            assert running.poll() is None
+        assert (pinned_versions() == [first]) == (not command)
 
 
 @pytest.mark.kernel

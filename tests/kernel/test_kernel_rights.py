@@ -21,7 +21,7 @@ from restricted import (
     restricted,
     run_restricted,
 )
-from watching import Cgroup
+from watching import Cgroup, OtherCommand
 
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.bpf_syscall import BpfMap
@@ -166,6 +166,37 @@ def test_they_are_enough(user: int, folder: Path, cgroup: Cgroup, tmp_path: Path
     assert lineages == {f"{program} > {other}"}
     assert not pinned_versions()
     assert PIN_ROOT.exists() == (user != ROOT), "a folder that was made for somebody stays"
+
+
+def test_they_are_enough_for_the_next_version_and_back(user: int, cgroup: Cgroup) -> None:
+    """Each takes over from the one before, which was killed; no call is left out."""
+    before = 0
+    for slot_bits in (12, 13, 12):
+        command = OtherCommand(cgroup.path, keep=True, slot_bits=slot_bits, rights=(user, NEEDED))
+        try:
+            cgroup.run("calls", "110:1009")
+            assert command.read() == {cgroup.path: [(before + 1) * 1011, before + 1, 0]}
+            assert pinned_versions() == [PIN_ROOT / fingerprint(Settings(slot_bits=slot_bits))]
+            cgroup.run("calls", "110:1009")
+            before = 1
+        finally:
+            command.kill()
+
+
+def test_the_doctor_leaves_what_a_killed_command_counted(user: int, cgroup: Cgroup) -> None:
+    """Of another version, as in an upgrade."""
+    killed = OtherCommand(cgroup.path, keep=False, slot_bits=12, rights=(user, NEEDED))
+    killed.read()
+    loaded = pinned_versions()
+    in_use = run_restricted(baseline("doctor"), user, NEEDED)
+    assert in_use.returncode == 1
+    assert f"in use by process {killed.process.pid} ({sys.executable} " in in_use.stdout
+    assert "Fix: Use that version, or end its commands" in in_use.stdout
+    killed.kill()
+    after = run_restricted(baseline("doctor"), user, NEEDED)
+    assert after.returncode == 0, after.stdout
+    assert "in use by nobody: the next command takes its place\n" in after.stdout
+    assert pinned_versions() == loaded
 
 
 @pytest.fixture
@@ -315,7 +346,25 @@ def test_a_folder_of_somebody_else_is_refused() -> None:
     give_to(NOBODY, PIN_ROOT)
     done = run_restricted(baseline("doctor"), ROOT, NEEDED)
     assert f"{PIN_ROOT} belongs to nobody, not to root\n" in done.stdout
+    unload = f"sudo {sys.executable} -m baseline unload\n"
+    assert f", or if nobody uses it take it away: {unload}" in done.stdout
     PIN_ROOT.rmdir()
+
+
+@pytest.mark.parametrize("user", [NOBODY], indirect=True)
+def test_nobody_is_told_to_take_away_what_somebody_else_uses(
+    user: int, watch: Callable[..., Process]
+) -> None:
+    process = watch()
+    command = [*map(str, baseline("doctor"))]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment()
+    ).stdout
+    assert f"{PIN_ROOT} belongs to nobody, not to root\n" in done
+    assert f"; in use by process {process.pid} (baseline watch --cgroup nginx=" in done
+    assert "unload" not in done
+    may_not_look = run_restricted(baseline("doctor"), ROOT, NEEDED).stdout
+    assert ", or if nobody uses it take it away: sudo " in may_not_look
 
 
 def test_a_folder_that_others_may_write_to_is_refused() -> None:

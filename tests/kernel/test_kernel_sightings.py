@@ -96,6 +96,22 @@ def test_a_long_command_line_is_cut(watched: Watched) -> None:
     assert kept == [(("/bin/true", fits), False), (("/bin/echo", fits + "y"), True)]
 
 
+def test_a_title_has_no_empty_arguments_behind_it(watched: Watched) -> None:
+    """It is written over the arguments, and zeros over what is left of them."""
+    script = """if True:
+        import os
+        stat = open("/proc/self/stat").read().rpartition(")")[2].split()
+        start, end = map(int, stat[45:47])  # proc(5): arg_start and arg_end
+        with open("/proc/self/mem", "r+b") as memory:
+            memory.seek(start)
+            memory.write(b"worker process".ljust(end - start, b"\\0"))
+        os.kill(os.getpid(), 0)"""
+    watched.python(script, "", "one", "", "two")
+    lines = [who.arguments for _, who in sighted(watched, int) if who]
+    assert (str(PYTHON), "-c", script, "", "one", "", "two") in lines
+    assert lines[-1] == ("worker process",)
+
+
 def test_an_inbound_peer_arrives_without_a_process(watched: Watched) -> None:
     watched.python(
         """if True:

@@ -100,6 +100,55 @@ def test_a_version_that_nobody_waits_for_goes(
     assert new.read() == {cgroup.path: [0, 0, 0]}
 
 
+def fail_at_the_start(cgroup: Cgroup, slot_bits: int) -> None:
+    """Open the source as ``other_command.py`` does, and fail before anything is read."""
+    with KernelSource(
+        [CgroupSelector.parse(cgroup.path, cgroup2_mount())],
+        say=lambda _: None,
+        reader=cgroup.path.replace("/", "_"),
+        settings=Settings(slot_bits=slot_bits),
+    ):
+        cgroup.run("calls", "110:1009")
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("failing", "following"),
+    [(OLD, OLD), (OLD + 1, OLD + 1), (OLD + 1, OLD), (OLD + 1, OLD + 2)],
+    ids=["the same version", "the next one", "the next one and back", "the one after it"],
+)
+def test_who_fails_at_the_start_leaves_what_was_counted_to_the_next(
+    command: Callable[..., OtherCommand], cgroup: Cgroup, failing: int, following: int
+) -> None:
+    killed = command(cgroup.path, keep=False, slot_bits=OLD)
+    cgroup.run("calls", "110:1009")
+    assert killed.read() == {cgroup.path: [1011, 1, 0]}
+    cgroup.run("calls", "110:1009")
+    killed.kill()
+    with pytest.raises(ZeroDivisionError):
+        fail_at_the_start(cgroup, failing)
+    cgroup.run("calls", "110:1009")
+    new = command(cgroup.path, slot_bits=following)
+    assert new.read() == {cgroup.path: [3 * 1011, 3, 0]}
+    assert loaded() == pins(following)
+
+
+def test_another_layout_is_no_hindrance(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    """Its counts cannot be read, which is said, and it is taken away."""
+    old = command(cgroup.path, slot_bits=OLD)
+    old.read()
+    old.kill()
+    (pin,) = pinned_versions()
+    (pin / "images").unlink()  # as if it had no such table
+    pin.rename(pin.with_name("0000-000000000000"))
+    new = command(cgroup.path)
+    assert loaded() == pins(Settings().slot_bits)
+    cgroup.run("calls", "110:1009")
+    assert new.read() == {cgroup.path: [1011, 1, 0]}
+
+
 def test_a_gap_that_cannot_be_read_is_said(
     command: Callable[..., OtherCommand], cgroup: Cgroup
 ) -> None:

@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from restricted import restricted
+
 from baseline.interference import Interference
+from baseline.kernel.capabilities import Capability
 from baseline.kernel.program import Settings
 from baseline.kernel.source import KernelSource
 from baseline.sighting import Sighting
@@ -224,17 +227,28 @@ class Watched(Cgroup):
 
 
 class OtherCommand:
-    """A command in a process of its own, see ``other_command.py``."""
+    """A command in a process of its own, see ``other_command.py``.
 
-    def __init__(self, selector: str, *, keep: bool, slot_bits: int) -> None:
+    Args:
+        selector: what it watches.
+        keep: whether the program stays loaded after its end.
+        slot_bits: size of the n-gram table.
+        rights: of whom, and with which capabilities, if not ours.
+    """
+
+    def __init__(
+        self,
+        selector: str,
+        *,
+        keep: bool,
+        slot_bits: int,
+        rights: tuple[int, Sequence[Capability]] | None = None,
+    ) -> None:
+        script = Path(__file__).with_name("other_command.py")
+        options = ("keep" if keep else "go", selector, slot_bits)
+        command = [*map(str, (sys.executable, script, *options))]
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                Path(__file__).with_name("other_command.py"),
-                "keep" if keep else "go",
-                selector,
-                str(slot_bits),
-            ],
+            restricted(command, *rights) if rights else command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

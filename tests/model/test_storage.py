@@ -268,7 +268,7 @@ def test_a_model_that_may_not_be_read(folder: Path) -> None:
         [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True
     )
     assert done.stdout == (
-        f"{folder} cannot be read: Permission denied. Restore it from a copy or learn again.\n"
+        f"{folder} may not be read by this user. Change its owner or its mode.\n"
     )
 
 
