@@ -5,7 +5,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -13,9 +12,10 @@ from baseline.alerts.flood import Flood
 from baseline.alerts.redacted import redacted_evidence, redacted_item, redacted_process
 from baseline.container import Container
 from baseline.model.score import NOVELTIES, Call, Evidence, Item, Score, Signal, Volume, signal_of
+from baseline.moments import iso_time
 from baseline.sighting import Process
 from baseline.syscalls import ngram_names, symbol_name
-from baseline.window import Connection, Execution, Image
+from baseline.window import NODE, Connection, Execution, Image
 
 # An unseen program or peer names an event better than the system calls it made, however many bits
 # those carry.  But clients come and go.
@@ -84,7 +84,7 @@ class Alert:
     nobody who writes it has to think of that.
 
     Attributes:
-        workload, replica: as in :class:`baseline.window.Window`.
+        workload, replica, node: as in :class:`baseline.window.Window`.
         architecture: whose system-call numbers the n-grams hold.
         time: when it was detected, by the clock of the observations, in nanoseconds since the
             epoch.
@@ -121,6 +121,7 @@ class Alert:
     container: Container | None = None
     flood: Flood | None = None
     load: int | None = None
+    node: str = NODE
 
     def __post_init__(self) -> None:
         """Redact."""
@@ -204,7 +205,8 @@ class Alert:
 
         ===================  ==============================================================
         id                   twelve hexadecimal digits
-        time, start, end     ISO 8601, UTC
+        time, start, end     ISO 8601, UTC, to the microsecond
+        node                 name of the machine
         workload, replica    text
         headline             what happened, in one line
         test                 ``first sight``, ``window``, ``lasting shift`` or ``flood``
@@ -247,6 +249,7 @@ class Alert:
             "time": iso_time(self.time),
             "start": iso_time(self.start),
             "end": iso_time(self.end),
+            "node": self.node,
             "workload": self.workload,
             "replica": self.replica,
             "headline": self.headline,
@@ -300,13 +303,6 @@ class Alert:
             return {"syscall": symbol_name(item.symbol, self.architecture)}
         # As text: many readers of JSON keep 53 bits of a number.
         return {"syscalls": list(ngram_names(item, self.architecture)), "packed": f"{item:#018x}"}
-
-
-def iso_time(nanoseconds: int) -> str:
-    """ISO 8601 in UTC, to the millisecond: ``2025-11-22T14:03:22.481Z``."""
-    seconds, rest = divmod(nanoseconds, 10**9)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 10**6:03d}Z"
 
 
 def _process(process: Process) -> dict[str, object]:

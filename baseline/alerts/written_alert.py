@@ -62,7 +62,7 @@ class WrittenAlert:
 
     Attributes:
         id, workload, replica, headline: as there.
-        start, end: in nanoseconds since the epoch, to the millisecond.
+        start, end: in nanoseconds since the epoch, to the microsecond.
         test: what raised it.
         bits, threshold: how rare so much evidence is, and how rare it had to be.
         load: calls of the window judged last; ``None`` where that is not known.
@@ -202,7 +202,7 @@ def _count(value: object) -> int:
 
 def _nanoseconds(value: object) -> int:
     moment = datetime.fromisoformat(_text(value)).astimezone(UTC)
-    milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
-    if milliseconds < 0:
+    microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
+    if microseconds < 0:
         raise ValueError("a time before the epoch")
-    return milliseconds * 10**6
+    return microseconds * 1000

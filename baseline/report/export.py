@@ -73,7 +73,8 @@ _WINDOW_KEY = [
     described("node", pa.string(), "name of the machine"),
     described("workload", pa.string(), "name of the workload"),
     described("replica", pa.string(), "path of the cgroup; empty for a sum over several"),
-    described("time", TIME, "when the window began"),
+    described("start_time", TIME, "when the window began"),
+    described("end_time", TIME, "when the window ended"),
 ]
 _COUNT = described("count", pa.int64(), "how often in this window")
 
@@ -81,7 +82,6 @@ RECORDING_TABLES = {
     "windows": pa.schema(
         [
             *_WINDOW_KEY,
-            described("end_time", TIME, "when the window ended"),
             described("seconds", pa.float64(), "time watched, in s, summed over replicas"),
             described("calls", pa.int64(), "system calls"),
             described("distinct_ngrams", pa.int64(), "different n-grams of system calls"),
@@ -247,6 +247,7 @@ def _tables(windows: list[Window], node: str, architecture: str) -> dict[str, pa
             pa.array([window.workload for window in windows], pa.string()),
             pa.array([window.replica for window in windows], pa.string()),
             times(window.start for window in windows),
+            times(window.end for window in windows),
         ],
         schema=pa.schema(_WINDOW_KEY),
     )
@@ -299,7 +300,6 @@ def _last_calls(
 
 def _window_arrays(windows: Sequence[Window]) -> list[pa.Array]:
     return [
-        times(window.end for window in windows),
         pa.array([window.observed / 1e9 for window in windows], pa.float64()),
         _integers(window.ngrams.total for window in windows),
         _integers(len(window.ngrams) for window in windows),

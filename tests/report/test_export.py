@@ -52,7 +52,8 @@ KEY = {
     "node": "web1",
     "workload": "web",
     "replica": "/web.service",
-    "time": MIDNIGHT // 1000 + 1,
+    "start_time": MIDNIGHT // 1000 + 1,
+    "end_time": (MIDNIGHT + 10**9) // 1000,
 }
 
 
@@ -79,7 +80,6 @@ def test_a_window_is_one_row(tmp_path: Path) -> None:
     assert rows(export(tmp_path, [WINDOW]), "windows") == [
         {
             **KEY,
-            "end_time": (MIDNIGHT + 10**9) // 1000,
             "seconds": 0.5,
             "calls": 10,
             "distinct_ngrams": 3,
@@ -151,7 +151,9 @@ def test_syscalls_are_the_sum_over_ngrams_of_each_window(
         for ngram, count in zip(window.ngrams.ngrams, window.ngrams.counts, strict=True):
             last = ngram_names(int(ngram), "x86_64")[-1]
             expected[window.workload, window.start // 1000, last] += int(count)
-    found = {(r["workload"], r["time"], r["syscall"]): r["count"] for r in rows(out, "syscalls")}
+    found = {
+        (r["workload"], r["start_time"], r["syscall"]): r["count"] for r in rows(out, "syscalls")
+    }
     assert found == expected
     assert len(rows(out, "windows")) == len(windows)
     assert sum(r["count"] for r in rows(out, "ngrams")) == sum(w.ngrams.total for w in windows)
