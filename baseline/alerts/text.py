@@ -24,6 +24,9 @@ from baseline.window import Image
 
 EVIDENCE_SHOWN = 5
 
+LEAST_SHOWN = 0.05
+"""Bits that do not round to none."""
+
 COMMAND_SHOWN = 160
 """Characters of a command line: some three lines."""
 
@@ -143,7 +146,8 @@ def _evidence(alert: Alert) -> Table:
         table.add_row(f"{evidence.bits:.1f}", f"{evidence.count:,}", what)
     items = max(len(alert.unseen), len(alert.score.evidence)) - len(shown)
     if items > 0:
-        table.add_row(f"{_surprise(alert) - sum(e.bits for e in shown):.1f}", "", f"{items:,} more")
+        rest = _surprise(alert) - sum(e.bits for e in shown)
+        table.add_row(f"{rest:.1f}" if rest >= LEAST_SHOWN else "", "", f"{items:,} more")
     return table
 
 
