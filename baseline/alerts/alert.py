@@ -7,11 +7,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from baseline.alerts.flood import Flood
 from baseline.alerts.redacted import redacted_evidence, redacted_item, redacted_process
 from baseline.container import Container
-from baseline.model.score import NOVELTIES, Call, Evidence, Item, Score, Signal, Volume, signal_of
+from baseline.model.score import (
+    LEAST_P_VALUE,
+    NOVELTIES,
+    Call,
+    Evidence,
+    Item,
+    Score,
+    Signal,
+    Volume,
+    signal_of,
+)
 from baseline.moments import iso_time
 from baseline.sighting import Process
 from baseline.syscalls import ngram_names, symbol_name
@@ -28,6 +39,9 @@ _MOST_TELLING = (
     Signal.VOLUMES,
 )
 _MOST_UNLISTED = 4096
+
+_Plain = TypeVar("_Plain", int, Call)
+
 _NOUNS = {
     Signal.EXECUTIONS: "program",
     Signal.CONNECTIONS_OUT: "peer",
@@ -231,8 +245,8 @@ class Alert:
                              null), ``without`` (``bits`` of the alert if it had not occurred; null
                              for a lasting shift), ``nearest`` (normal behaviour), ``item``
         unseen               signal -> number of items that learning never saw
-        unlisted_ngrams      unseen n-grams that the evidence does not list, packed; at most
-                             4,096
+        unlisted_calls       unseen calls that the evidence does not list, as ``item`` has them
+        unlisted_ngrams      unseen n-grams that it does not list, packed; at most 4,096
         already_reported     number of items
         folded               number of windows
         flood                ``seconds``, ``new`` (items), ``folded`` (events), ``held_back`` (first
@@ -259,7 +273,9 @@ class Alert:
             "bits": round(self.score.bits, 2),
             "threshold": round(self.score.threshold, 2),
             "p_value": float(f"{self.score.p_value:.3g}"),
-            "once_in_seconds": float(f"{self.once_in:.3g}"),
+            "once_in_seconds": float(f"{self.once_in:.3g}")
+            if self.score.p_value >= LEAST_P_VALUE
+            else None,
             "load": self.load,
             "by_signal": {s.value: round(bits, 2) for s, bits in self.score.by_signal.items()},
             "container": self.container
@@ -281,16 +297,17 @@ class Alert:
                 for e in self.score.evidence
             ],
             "unseen": {signal.value: unseen[signal] for signal in NOVELTIES},
-            "unlisted_ngrams": self._unlisted_ngrams(),
+            "unlisted_calls": [self._item(call) for call in self._unlisted(Call)],
+            "unlisted_ngrams": [f"{ngram:#018x}" for ngram in self._unlisted(int)[:_MOST_UNLISTED]],
             "already_reported": self.already_reported,
             "folded": self.folded,
             "flood": self.flood and self.flood._asdict(),
         }
 
-    def _unlisted_ngrams(self) -> list[str]:
-        ngrams = {item for item in self.unseen if isinstance(item, int)}
-        rest = sorted(ngrams - {e.item for e in self.score.evidence})
-        return [f"{ngram:#018x}" for ngram in rest[:_MOST_UNLISTED]]
+    def _unlisted(self, kind: type[_Plain]) -> list[_Plain]:
+        """Unseen items of a kind that the evidence does not list, in ascending order."""
+        listed = {evidence.item for evidence in self.score.evidence}
+        return sorted(i for i in self.unseen if isinstance(i, kind) and i not in listed)
 
     def _item(self, item: Item) -> dict[str, object]:
         if isinstance(item, Execution):

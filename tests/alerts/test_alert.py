@@ -155,7 +155,7 @@ def test_as_json() -> None:
         "bits": 32.11,
         "threshold": 21.99,
         "p_value": 2.16e-10,
-        "once_in_seconds": 1_230_000.0,
+        "once_in_seconds": None,
         "load": 1009,
         "by_signal": {
             "ngrams": 10.0,
@@ -183,6 +183,7 @@ def test_as_json() -> None:
             "connections_in": 0,
             "connections_out": 1,
         },
+        "unlisted_calls": [],
         "unlisted_ngrams": [],
         "already_reported": 0,
         "folded": 0,
@@ -236,6 +237,24 @@ def test_json_says_what_makes_too_little_evidence_an_alert() -> None:
         "wholly new",
         "flood",
     ]
+
+
+def test_what_is_rarer_than_can_be_known_has_no_time() -> None:
+    rare = alert(evidence(SHELL, 30.0))
+    known = replace(rare, score=replace(rare.score, p_value=1e-9))
+    assert rare.score.p_value < 1e-9
+    assert rare.to_dict()["once_in_seconds"] is None
+    assert known.to_dict()["once_in_seconds"] == 1_230_000.0
+
+
+def test_what_the_evidence_leaves_out_is_named() -> None:
+    told = alert(evidence(PTRACE, 12.0), evidence(NGRAM, 10.0))
+    document = replace(told, unseen=frozenset({PTRACE, Call(60), Call(43), NGRAM, 7, 6})).to_dict()
+    assert document["unlisted_calls"] == [
+        {"syscall": "connect", "symbol": 43},
+        {"syscall": "execve", "symbol": 60},
+    ]
+    assert document["unlisted_ngrams"] == ["0x0000000000000006", "0x0000000000000007"]
 
 
 def test_what_cannot_be_told_apart_in_a_shift_is_null() -> None:
