@@ -104,7 +104,8 @@ class KernelSource:
             stack.callback(self._tampering.close)
             for selector in self._selectors:
                 if not selector.existing():
-                    self._say(f"Waiting for a cgroup that matches {selector}")
+                    below = f"{selector} below {selector.mount}"
+                    self._say(f"Waiting for a cgroup that matches {below}")
             self._stack = stack.pop_all()
         return self
 
