@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from baseline.window import NODE
+
 
 @dataclass(frozen=True)
 class Interference:
@@ -10,7 +12,9 @@ class Interference:
     Attributes:
         time: when it was noticed, in nanoseconds since the epoch.
         what: what is wrong and what follows from it, a sentence without a full stop.
+        node: name of the machine.
     """
 
     time: int
     what: str
+    node: str = NODE

@@ -7,7 +7,7 @@ reports an item once for each slot it takes, so the same n-gram may be sighted a
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from baseline.window import Connection, Execution, Image, Window
+from baseline.window import NODE, Connection, Execution, Image, Window
 
 
 class Process(NamedTuple):
@@ -40,6 +40,7 @@ class Sighting:
         time: wall-clock time in nanoseconds since the epoch.
         item: the packed n-gram, the execution or the connection.
         process: who did it; ``None`` where the kernel cannot tell (inbound connections).
+        node: name of the machine.
     """
 
     workload: str
@@ -47,6 +48,7 @@ class Sighting:
     time: int
     item: int | Execution | Connection
     process: Process | None
+    node: str = NODE
 
 
 Observation = Window | Sighting

@@ -5,6 +5,7 @@ workload is the window of both intervals (or both replicas) together; adding is 
 commutative, so long intervals are sums of short ones and nodes merge in any order.
 """
 
+import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from baseline.syscalls import KIND_FOLDED, KIND_SHIFT
+
+NODE = platform.node()
+"""Name of this machine."""
 
 MAX_LINEAGE = 8
 """Images that the collector keeps of a lineage: the program and up to seven ancestors."""
@@ -252,6 +256,8 @@ class Window:
         observed: time watched in nanoseconds, summed over replicas: what rates are taken by.
         ngrams, executions, connections: the histograms; no count is zero.
         ledger: where every count went.
+        node: name of the machine, for people: nothing is judged or compared by it; empty for a sum
+            over several.
     """
 
     workload: str
@@ -263,6 +269,7 @@ class Window:
     executions: Mapping[Execution, int] = field(default_factory=dict)
     connections: Mapping[Connection, int] = field(default_factory=dict)
     ledger: Ledger = Ledger()
+    node: str = field(default=NODE, compare=False)
 
     def __add__(self, other: "Window") -> "Window":
         """Both together.
@@ -304,4 +311,5 @@ def total(windows: Iterable[Window]) -> Window:
         executions=executions,
         connections=connections,
         ledger=ledger,
+        node=windows[0].node if len({w.node for w in windows}) == 1 else "",
     )

@@ -52,6 +52,12 @@ def test_total_spans_the_windows_and_keeps_the_replica_they_share() -> None:
     assert (first + Window("web", "/b", 20, 35, 15)).replica == ""
 
 
+def test_total_keeps_the_machine_they_share() -> None:
+    first, second = (Window("web", "a", 0, 1, 1, node=node) for node in ("web1", "web2"))
+    assert (first + first).node == "web1"
+    assert (first + second).node == (first + second + first).node == ""
+
+
 def test_windows_of_different_workloads_do_not_add() -> None:
     with pytest.raises(ValueError, match="web and db"):
         total([Window("web", "", 0, 1, 1), Window("db", "", 0, 1, 1)])

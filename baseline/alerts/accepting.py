@@ -64,7 +64,11 @@ class Acceptance:
         taken: defaultdict[Signal, float] = defaultdict(float)
         for evidence in alert.evidence:
             taken[evidence.signal] += evidence.bits - self._left(evidence)
-        taken[Signal.NGRAMS] += self._unlisted(alert)
+        for signal, unlisted in (
+            (Signal.NGRAMS, alert.unlisted_ngrams),
+            (Signal.CALLS, alert.unlisted_calls),
+        ):
+            taken[signal] += self._unlisted(alert, signal, unlisted)
         if not any(bits > 0 for bits in taken.values()):
             return False
         if alert.test == RaisedBy.SHIFT:
@@ -76,16 +80,20 @@ class Acceptance:
             return False
         return -math.log2(scale.p_value(by_signal, alert.load)) < alert.threshold
 
-    def _unlisted(self, alert: WrittenAlert) -> float:
-        """Bits that the n-grams which an alert does not list carry less than before.
+    def _unlisted(self, alert: WrittenAlert, signal: Signal, items: Iterable[Item]) -> float:
+        """Bits that the items of a signal which an alert does not list carry less than before.
 
-        They carry more where a call that was never made has become known, and its order has not.
+        N-grams carry more where a call that was never made has become known, and its order has not.
         """
-        before, after = (model.signals[Signal.NGRAMS] for model in (self.before, self.after))
-        listed = [(e.bits, before.bits(e.item)) for e in alert.evidence if isinstance(e.item, int)]
+        before, after = (model.signals[signal] for model in (self.before, self.after))
+        listed = [
+            (e.bits, before.bits(e.item))
+            for e in alert.evidence
+            if e.signal == signal and not isinstance(e.item, str)
+        ]
         # What was listed tells what part of their bits counted in that window.
         share = next((bits / whole for bits, whole in listed if whole > 0), 1.0)
-        return share * math.fsum(before.bits(n) - after.bits(n) for n in alert.unlisted_ngrams)
+        return share * math.fsum(before.bits(item) - after.bits(item) for item in items)
 
     def _left(self, evidence: WrittenEvidence) -> float:
         """Bits of a piece of evidence to the new model."""
@@ -135,7 +143,8 @@ def accept_alerts(
 
 def _window(alert: WrittenAlert, unlisted: Iterable[Item]) -> Window:
     """The items that an alert told of."""
-    counts: dict[Item | str, int] = dict.fromkeys([*unlisted, *alert.unlisted_ngrams], 1)
+    more = [*unlisted, *alert.unlisted_calls, *alert.unlisted_ngrams]
+    counts: dict[Item | str, int] = dict.fromkeys(more, 1)
     counts |= {e.item: max(e.count, 1) for e in alert.evidence}
     ngrams = {item: n for item, n in counts.items() if isinstance(item, int)}
     made = {call_of(ngram) for ngram in ngrams}

@@ -5,17 +5,28 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from baseline.alerts.flood import Flood
 from baseline.alerts.redacted import redacted_evidence, redacted_item, redacted_process
 from baseline.container import Container
-from baseline.model.score import NOVELTIES, Call, Evidence, Item, Score, Signal, Volume, signal_of
+from baseline.model.score import (
+    LEAST_P_VALUE,
+    NOVELTIES,
+    Call,
+    Evidence,
+    Item,
+    Score,
+    Signal,
+    Volume,
+    signal_of,
+)
+from baseline.moments import iso_time
 from baseline.sighting import Process
 from baseline.syscalls import ngram_names, symbol_name
-from baseline.window import Connection, Execution, Image
+from baseline.window import NODE, Connection, Execution, Image
 
 # An unseen program or peer names an event better than the system calls it made, however many bits
 # those carry.  But clients come and go.
@@ -28,6 +39,9 @@ _MOST_TELLING = (
     Signal.VOLUMES,
 )
 _MOST_UNLISTED = 4096
+
+_Plain = TypeVar("_Plain", int, Call)
+
 _NOUNS = {
     Signal.EXECUTIONS: "program",
     Signal.CONNECTIONS_OUT: "peer",
@@ -84,7 +98,7 @@ class Alert:
     nobody who writes it has to think of that.
 
     Attributes:
-        workload, replica: as in :class:`baseline.window.Window`.
+        workload, replica, node: as in :class:`baseline.window.Window`.
         architecture: whose system-call numbers the n-grams hold.
         time: when it was detected, by the clock of the observations, in nanoseconds since the
             epoch.
@@ -121,6 +135,7 @@ class Alert:
     container: Container | None = None
     flood: Flood | None = None
     load: int | None = None
+    node: str = NODE
 
     def __post_init__(self) -> None:
         """Redact."""
@@ -204,7 +219,8 @@ class Alert:
 
         ===================  ==============================================================
         id                   twelve hexadecimal digits
-        time, start, end     ISO 8601, UTC
+        time, start, end     ISO 8601, UTC, to the microsecond
+        node                 name of the machine
         workload, replica    text
         headline             what happened, in one line
         test                 ``first sight``, ``window``, ``lasting shift`` or ``flood``
@@ -229,8 +245,8 @@ class Alert:
                              null), ``without`` (``bits`` of the alert if it had not occurred; null
                              for a lasting shift), ``nearest`` (normal behaviour), ``item``
         unseen               signal -> number of items that learning never saw
-        unlisted_ngrams      unseen n-grams that the evidence does not list, packed; at most
-                             4,096
+        unlisted_calls       unseen calls that the evidence does not list, as ``item`` has them
+        unlisted_ngrams      unseen n-grams that it does not list, packed; at most 4,096
         already_reported     number of items
         folded               number of windows
         flood                ``seconds``, ``new`` (items), ``folded`` (events), ``held_back`` (first
@@ -247,6 +263,7 @@ class Alert:
             "time": iso_time(self.time),
             "start": iso_time(self.start),
             "end": iso_time(self.end),
+            "node": self.node,
             "workload": self.workload,
             "replica": self.replica,
             "headline": self.headline,
@@ -256,7 +273,9 @@ class Alert:
             "bits": round(self.score.bits, 2),
             "threshold": round(self.score.threshold, 2),
             "p_value": float(f"{self.score.p_value:.3g}"),
-            "once_in_seconds": float(f"{self.once_in:.3g}"),
+            "once_in_seconds": float(f"{self.once_in:.3g}")
+            if self.score.p_value >= LEAST_P_VALUE
+            else None,
             "load": self.load,
             "by_signal": {s.value: round(bits, 2) for s, bits in self.score.by_signal.items()},
             "container": self.container
@@ -278,16 +297,17 @@ class Alert:
                 for e in self.score.evidence
             ],
             "unseen": {signal.value: unseen[signal] for signal in NOVELTIES},
-            "unlisted_ngrams": self._unlisted_ngrams(),
+            "unlisted_calls": [self._item(call) for call in self._unlisted(Call)],
+            "unlisted_ngrams": [f"{ngram:#018x}" for ngram in self._unlisted(int)[:_MOST_UNLISTED]],
             "already_reported": self.already_reported,
             "folded": self.folded,
             "flood": self.flood and self.flood._asdict(),
         }
 
-    def _unlisted_ngrams(self) -> list[str]:
-        ngrams = {item for item in self.unseen if isinstance(item, int)}
-        rest = sorted(ngrams - {e.item for e in self.score.evidence})
-        return [f"{ngram:#018x}" for ngram in rest[:_MOST_UNLISTED]]
+    def _unlisted(self, kind: type[_Plain]) -> list[_Plain]:
+        """Unseen items of a kind that the evidence does not list, in ascending order."""
+        listed = {evidence.item for evidence in self.score.evidence}
+        return sorted(i for i in self.unseen if isinstance(i, kind) and i not in listed)
 
     def _item(self, item: Item) -> dict[str, object]:
         if isinstance(item, Execution):
@@ -300,13 +320,6 @@ class Alert:
             return {"syscall": symbol_name(item.symbol, self.architecture)}
         # As text: many readers of JSON keep 53 bits of a number.
         return {"syscalls": list(ngram_names(item, self.architecture)), "packed": f"{item:#018x}"}
-
-
-def iso_time(nanoseconds: int) -> str:
-    """ISO 8601 in UTC, to the millisecond: ``2025-11-22T14:03:22.481Z``."""
-    seconds, rest = divmod(nanoseconds, 10**9)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 10**6:03d}Z"
 
 
 def _process(process: Process) -> dict[str, object]:

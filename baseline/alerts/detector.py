@@ -334,6 +334,7 @@ class Detector:
         alert = Alert(
             workload=observation.workload,
             replica=observation.replica,
+            node=observation.node,
             architecture=watched.model.architecture,
             time=end,
             start=start,

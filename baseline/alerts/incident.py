@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from baseline.alerts.alert import Alert, RaisedBy, iso_time
+from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.allowance import Allowance
 from baseline.alerts.detector import REPEAT_AFTER, Detector, Folded
 from baseline.model.score import Signal
+from baseline.moments import iso_time
 from baseline.sighting import Observation
-from baseline.window import Connection, Execution, Window
+from baseline.window import NODE, Connection, Execution, Window
 
 QUIET = REPEAT_AFTER
 """Seconds without evidence after which an incident is over."""
@@ -79,6 +80,7 @@ class Report:
         severity: the most bits of an alert so far.
         counts: what it came to so far.
         alert: what is new; ``None`` where it closes.
+        node: name of the machine where it opened.
     """
 
     event: Event
@@ -91,6 +93,7 @@ class Report:
     severity: float
     counts: Counts
     alert: Alert | None = None
+    node: str = NODE
 
     @property
     def id(self) -> str:
@@ -115,8 +118,8 @@ class Report:
                   ``folded_sightings``
         ========  =================================================================
 
-        A closed incident has ``id``, ``time``, ``start``, ``end``, ``workload`` and ``headline``
-        besides, of the incident as a whole.
+        A closed incident has ``id``, ``time``, ``start``, ``end``, ``node``, ``workload`` and
+        ``headline`` besides, of the incident as a whole.
         """
         about = self.alert.to_dict() if self.alert else self._end()
         return {
@@ -133,6 +136,7 @@ class Report:
             "time": iso_time(self.time),
             "start": iso_time(self.start),
             "end": iso_time(self.end),
+            "node": self.node,
             "workload": self.workload,
             "headline": self.headline,
         }
@@ -220,6 +224,7 @@ class Incident:
             self.severity,
             Counts(self.alerts, self.updates, held_back, items, *folded),
             alert,
+            self.first.node,
         )
 
 

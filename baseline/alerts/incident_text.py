@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from baseline.alerts.alert import Alert, Reason, iso_time
+from baseline.alerts.alert import Alert, Reason
 from baseline.alerts.incident import Report
+from baseline.moments import iso_time
 from baseline.printable import printable
 from baseline.window import Connection, Execution
 
@@ -21,7 +22,7 @@ def update_of(report: Report, alert: Alert) -> RenderableType:
     """An update in short: what is new, by whom, and what the incident came to so far."""
     title = Text.assemble(
         (printable(report.workload), "bold"),
-        f"  {iso_time(report.time)}  alert {alert.id}, more of {report.incident}",
+        f"  {iso_time(report.time, 'milliseconds')}  alert {alert.id}, more of {report.incident}",
     )
     score = alert.score
     facts = [f"{score.bits:.1f} bits, threshold {score.threshold:.1f}"]
@@ -56,7 +57,7 @@ def end_of(report: Report) -> RenderableType:
     """The end of an incident."""
     title = Text.assemble(
         (printable(report.workload), "bold"),
-        f"  {iso_time(report.time)}  closed: {report.incident}, quiet for "
+        f"  {iso_time(report.time, 'milliseconds')}  closed: {report.incident}, quiet for "
         f"{_length(report.time - report.end)}",
     )
     facts = f"in {_length(report.end - report.start)} {_so_far(report)}"

@@ -1,15 +1,15 @@
 """Alerts as JSON lines for machines: one object a line, see :meth:`Report.to_dict`.
 
-What somebody did to the counting itself is a line of its own kind: ``time``, ``headline`` and
-``test``, which is ``tampering``.
+What somebody did to the counting itself is a line of its own kind: ``time``, ``node``,
+``headline`` and ``test``, which is ``tampering``.
 """
 
 import json
 from collections.abc import Callable
 
-from baseline.alerts.alert import iso_time
 from baseline.alerts.incident import Report
 from baseline.interference import Interference
+from baseline.moments import iso_time
 
 TAMPERING = "tampering"
 """Stands in ``test``, where of an alert stands what raised it."""
@@ -33,6 +33,7 @@ class JsonLinesSink:
         """Tell that the counting was interfered with."""
         line = {
             "time": iso_time(interference.time),
+            "node": interference.node,
             "headline": interference.what,
             "test": TAMPERING,
         }

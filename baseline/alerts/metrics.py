@@ -18,7 +18,7 @@ from baseline.alerts.alert import Alert
 from baseline.alerts.delivery import Delivery
 from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Incidents
-from baseline.errors import MissingLibraryError, UsageError
+from baseline.errors import BaselineError, MissingLibraryError, UsageError
 from baseline.model.score import Signal
 from baseline.sighting import Observation, Sighting
 from baseline.window import Histogram, Window, histogram_of

@@ -12,16 +12,20 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from baseline.alerts.alert import Alert, RaisedBy, Reason, iso_time
+from baseline.alerts.alert import Alert, RaisedBy, Reason
 from baseline.alerts.incident import Event, Report
 from baseline.alerts.incident_text import end_of, update_of
 from baseline.interference import Interference
 from baseline.model.score import LEAST_P_VALUE, Evidence
+from baseline.moments import iso_time
 from baseline.printable import printable
 from baseline.sighting import Process
 from baseline.window import Image
 
 EVIDENCE_SHOWN = 5
+
+LEAST_SHOWN = 0.05
+"""Bits that do not round to none."""
 
 COMMAND_SHOWN = 160
 """Characters of a command line: some three lines."""
@@ -55,7 +59,9 @@ class TextSink:
 
     def write_interference(self, interference: Interference) -> None:
         """Tell that the counting was interfered with."""
-        title = Text.assemble(("tampering", "bold"), f"  {iso_time(interference.time)}")
+        title = Text.assemble(
+            ("tampering", "bold"), f"  {iso_time(interference.time, 'milliseconds')}"
+        )
         what = Text(printable(interference.what), style="bold red")
         self._print(Padding(Group(_rule(title), what), (0, 0, 1, 0)))
 
@@ -89,7 +95,8 @@ def renderable(alert: Alert) -> RenderableType:
     score = alert.score
     rule = _rule(
         Text.assemble(
-            (printable(alert.workload), "bold"), f"  {iso_time(alert.time)}  alert {alert.id}"
+            (printable(alert.workload), "bold"),
+            f"  {iso_time(alert.time, 'milliseconds')}  alert {alert.id}",
         )
     )
     facts = Table.grid(padding=(0, 2))
@@ -100,7 +107,10 @@ def renderable(alert: Alert) -> RenderableType:
         f"{score.bits:.1f} bits, threshold {score.threshold:.1f}: {_why(alert)}",
     )
     if alert.test == RaisedBy.SHIFT:
-        facts.add_row("lasting", f"too little in a window, together since {iso_time(alert.start)}")
+        facts.add_row(
+            "lasting",
+            f"too little in a window, together since {iso_time(alert.start, 'milliseconds')}",
+        )
     if process := alert.process:
         facts.add_row("process", printable(f"{process.comm}, {_ids(process)}"))
         if process.arguments:
@@ -136,7 +146,8 @@ def _evidence(alert: Alert) -> Table:
         table.add_row(f"{evidence.bits:.1f}", f"{evidence.count:,}", what)
     items = max(len(alert.unseen), len(alert.score.evidence)) - len(shown)
     if items > 0:
-        table.add_row(f"{_surprise(alert) - sum(e.bits for e in shown):.1f}", "", f"{items:,} more")
+        rest = _surprise(alert) - sum(e.bits for e in shown)
+        table.add_row(f"{rest:.1f}" if rest >= LEAST_SHOWN else "", "", f"{items:,} more")
     return table
 
 

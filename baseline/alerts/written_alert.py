@@ -18,11 +18,10 @@ from baseline.errors import BaselineError
 from baseline.model.calls import CallModel
 from baseline.model.connections import InboundModel, OutboundModel
 from baseline.model.executions import ExecutionModel
-from baseline.model.score import NOVELTIES, PEERS, Item, Signal, signal_of
+from baseline.model.score import PEERS, Call, Item, Signal, signal_of
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MOST_COUNTED = 1 << 62
-_NAMED = tuple(signal for signal in NOVELTIES if signal != Signal.CALLS)
 _NO_ALERT = (
     ValueError,
     TypeError,
@@ -62,14 +61,14 @@ class WrittenAlert:
 
     Attributes:
         id, workload, replica, headline: as there.
-        start, end: in nanoseconds since the epoch, to the millisecond.
+        start, end: in nanoseconds since the epoch, to the microsecond.
         test: what raised it.
         bits, threshold: how rare so much evidence is, and how rare it had to be.
         load: calls of the window judged last; ``None`` where that is not known.
         by_signal: surprise on its own scale, in bits, also of items that are not listed.
         unseen: items that learning never saw, also those not listed, by signal.
-        evidence: heaviest first; not all of it.
-        unlisted_ngrams: unseen n-grams that the evidence leaves out.
+        evidence: in the order in which it was written; not all of it.
+        unlisted_calls, unlisted_ngrams: unseen ones that the evidence leaves out.
         incident: id of the alert that opened its incident; its own where none is named.
         held_back: how many alerts of the incident had no line until then.
     """
@@ -87,6 +86,7 @@ class WrittenAlert:
     by_signal: Mapping[Signal, float]
     unseen: Mapping[Signal, int]
     evidence: tuple[WrittenEvidence, ...]
+    unlisted_calls: tuple[Call, ...]
     unlisted_ngrams: tuple[int, ...]
     incident: str
     held_back: int
@@ -110,6 +110,7 @@ class WrittenAlert:
             by_signal={Signal(name): _number(n) for name, n in values["by_signal"].items()},
             unseen={Signal(name): _count(n) for name, n in values["unseen"].items()},
             evidence=tuple(map(_evidence, values["evidence"])),
+            unlisted_calls=tuple(map(_call, values["unlisted_calls"])),
             unlisted_ngrams=tuple(map(_ngram, values["unlisted_ngrams"])),
             incident=_text(values.get("incident", values["id"])),
             held_back=_count(values.get("counts", {}).get("held_back", 0)),
@@ -117,14 +118,10 @@ class WrittenAlert:
 
     @property
     def unlisted(self) -> int:
-        """How many unseen items it does not name, because there were too many.
-
-        Calls are not counted: n-grams name them.
-        """
-        items = [evidence.item for evidence in self.evidence]
-        listed = sum(signal_of(i) in _NAMED for i in items if not isinstance(i, str))
-        unseen = sum(number for signal, number in self.unseen.items() if signal in _NAMED)
-        return max(unseen - listed - len(self.unlisted_ngrams), 0)
+        """How many unseen items it does not name, because there were too many."""
+        listed = sum(not isinstance(evidence.item, str) for evidence in self.evidence)
+        named = listed + len(self.unlisted_calls) + len(self.unlisted_ngrams)
+        return max(sum(self.unseen.values()) - named, 0)
 
 
 def read_alerts(lines: Iterable[bytes], source: str) -> Iterator[WrittenAlert]:
@@ -174,10 +171,14 @@ def _item(signal: Signal, values: Mapping[str, Any]) -> Item | str:
         kind = InboundModel if signal == Signal.CONNECTIONS_IN else OutboundModel
         return kind.decode((*texts, values["port"]))
     if signal == Signal.CALLS:
-        return CallModel.decode((values["symbol"],))
+        return _call(values)
     if signal == Signal.VOLUMES:
         return _text(values["syscall"])
     return _ngram(values["packed"])
+
+
+def _call(values: Mapping[str, Any]) -> Call:
+    return CallModel.decode((values["symbol"],))
 
 
 def _ngram(packed: object) -> int:
@@ -208,7 +209,7 @@ def _count(value: object) -> int:
 
 def _nanoseconds(value: object) -> int:
     moment = datetime.fromisoformat(_text(value)).astimezone(UTC)
-    milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
-    if milliseconds < 0:
+    microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
+    if microseconds < 0:
         raise ValueError("a time before the epoch")
-    return milliseconds * 10**6
+    return microseconds * 1000

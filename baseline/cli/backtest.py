@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from baseline.fitting import page
 from baseline.model.budget import Budget
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
+from baseline.moments import iso_time
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -177,12 +177,7 @@ def _listing(told: Sequence[_Told], *, several: bool) -> Iterator[str]:
             workload = alert.workload
             yield workload
         lowest = f"{one.budget!s:>9} " if several else ""
-        yield f"  {short_time(alert.time)} {alert.id} {lowest}{alert.headline}"
-
-
-def short_time(nanoseconds: int) -> str:
-    """Month, day and time of day, UTC."""
-    return f"{datetime.fromtimestamp(nanoseconds // 10**9, UTC):%m-%d %H:%M:%S}"
+        yield f"  {iso_time(alert.time, 'seconds')} {alert.id} {lowest}{alert.headline}"
 
 
 def _document(outcomes: Iterable[Outcome], told: Iterable[_Told]) -> str:

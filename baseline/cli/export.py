@@ -1,12 +1,13 @@
 """``baseline export``: names instead of numbers, for analysts."""
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from baseline.cli.progress import say
 from baseline.errors import UsageError
-from baseline.model.storage import load_models
+from baseline.model.storage import MANIFEST, load_models
 from baseline.recordings import Recording
 from baseline.recordings.format import HEADER_FILE
 from baseline.report.export import export_recording
@@ -36,14 +37,14 @@ def command(source: Path, out: Path, force: bool) -> None:
     One row for each thing counted in each window, or learned; a README.txt beside the tables says
     what the columns mean. Any tool that reads Parquet reads them.
     """
-    if not source.exists():
-        raise UsageError(
-            f"{source} does not exist",
-            "Give the folder that `baseline record` or `baseline learn` wrote",
-        )
     if (source / HEADER_FILE).exists():
         files = export_recording(Recording(source), out, force=force)
-    else:
+    elif any(chain(source.glob(MANIFEST), source.glob(f"*/{MANIFEST}"))):
         files = export_models(load_models(source).values(), out, force=force)
+    else:
+        what = "is neither a recording nor models" if source.exists() else "does not exist"
+        raise UsageError(
+            f"{source} {what}", "Give the folder that `baseline record` or `baseline learn` wrote"
+        )
     for file in files:
         say(f"Wrote {file}")

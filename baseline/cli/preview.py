@@ -7,11 +7,11 @@ from baseline.alerts.accepting import Acceptance
 from baseline.alerts.alert import Alert
 from baseline.alerts.backtest import alerts_of
 from baseline.alerts.written_alert import WrittenAlert
-from baseline.cli.backtest import short_time
 from baseline.cli.progress import counted
 from baseline.errors import UsageError
 from baseline.model.storage import require_architecture
 from baseline.model.workload_model import WorkloadModel
+from baseline.moments import iso_time
 from baseline.recordings.reader import Recording
 from baseline.recordings.replay import replay
 from baseline.window import Window
@@ -98,4 +98,4 @@ def losses_in(acceptance: Acceptance, path: Path) -> Iterator[str]:
 
 
 def _line(alert: WrittenAlert | Alert) -> str:
-    return f"  {alert.id}  {short_time(alert.end)}  {alert.headline}"
+    return f"  {alert.id}  {iso_time(alert.end, 'seconds')}  {alert.headline}"

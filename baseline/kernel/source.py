@@ -112,7 +112,7 @@ class KernelSource:
             for selector in self._selectors:
                 if not selector.existing():
                     what = "that matches" if selector.depth else "of the name"
-                    self._say(f"Waiting for a cgroup {what} {selector}")
+                    self._say(f"Waiting for a cgroup {what} {selector} below {selector.mount}")
             self._stack = stack.pop_all()
         return self
 

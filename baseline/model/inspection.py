@@ -177,7 +177,7 @@ def _listing(title: str, counts: Mapping[str, int], explained: str = "") -> Iter
     yield f"{title} ({len(counts)}){explained if counts else ''}"
     width = max((len(f"{count:,}") for count in counts.values()), default=0)
     for name, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:_LISTED]:
-        yield f"  {count:{width},} times  {name}"
+        yield f"  {count:{width},} time{'s' if count > 1 else ' '}  {name}"
     if len(counts) > _LISTED:
         yield f"  ... and {len(counts) - _LISTED} more"
     if not counts:

@@ -111,8 +111,9 @@ class Score:
         p_value: probability that a normal window has at least so much evidence.
         by_signal: surprise of every signal on its own scale, in bits.
         wholly_new: signals in which something is new in every way that the model can tell.
-        evidence: what carries the surprise, heaviest first, at most ``MAX_EVIDENCE`` items of each
-            signal, so that a burst of n-grams hides no program; empty where there is no anomaly.
+        evidence: what carries the surprise, at most ``MAX_EVIDENCE`` items of each signal, so that
+            a burst of n-grams hides no program; first that without which least would be left, of
+            equals the heaviest; empty where there is no anomaly.
     """
 
     bits: float

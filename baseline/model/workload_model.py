@@ -235,7 +235,10 @@ class WorkloadModel:
         return self.judge(found, {})
 
     def explain(self, window: Window) -> tuple[Evidence, ...]:
-        """What carries the surprise of a window, heaviest first, whether it is anomalous or not."""
+        """What carries the surprise of a window, whether it is anomalous or not.
+
+        In the order of :attr:`baseline.model.score.Score.evidence`.
+        """
         surprises = {signal: model.surprises(window) for signal, model in self.signals.items()}
         shares = self.shares(counted(window))
         by_signal = _by_signal(surprises, shares)

@@ -107,7 +107,7 @@ class Recording:
     def _windows(self, part: Part, first: int) -> list[Window]:
         tables = {name: self._table(name, part) for name in SCHEMAS}
         try:
-            return from_tables(tables, first)
+            return from_tables(tables, first, self.node)
         except ValueError as cause:
             raise RecordingError(
                 f"{self.path} holds in part {part.number} {cause}", _RESTORE

@@ -209,7 +209,7 @@ def _lineage_column(lineages: Sequence[tuple[Image, ...]]) -> pa.Array:
     )
 
 
-def from_tables(tables: Mapping[str, pa.Table], first: int) -> list[Window]:
+def from_tables(tables: Mapping[str, pa.Table], first: int, node: str) -> list[Window]:
     """Windows of one part, in the order in which they were written; inverse of :func:`to_tables`.
 
     Raises:
@@ -244,6 +244,7 @@ def from_tables(tables: Mapping[str, pa.Table], first: int) -> list[Window]:
             executions=_mapping(executions[of["executions"]]),
             connections=_mapping(connections[of["connections"]]),
             ledger=_ledger(ledgers[row]),
+            node=node,
         )
         _check_all_but_ngrams(window)
         windows.append(window)

@@ -32,7 +32,7 @@ from baseline.recordings.parts_file import PartsFile
 from baseline.recordings.reader import Recording
 from baseline.recordings.tables import check, to_tables
 from baseline.syscalls import ARCHITECTURE
-from baseline.window import Window, total
+from baseline.window import NODE, Window, total
 
 _WAYS_OUT = {
     "architecture": "Record to another folder",
@@ -95,7 +95,7 @@ class RecordingWriter:
         self.header = Header(
             architecture=architecture,
             kernel=platform.release(),
-            node=node or platform.node(),
+            node=node or NODE,
             interval=float(interval),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -9,6 +9,7 @@ from baseline.model.comparison import SHIFTING, Comparison, Difference
 from baseline.model.score import NOVELTIES, Call, Signal
 from baseline.model.share_changes import Shift
 from baseline.model.workload_model import WorkloadModel
+from baseline.moments import iso_time
 
 LISTED = 5
 """Items of each signal that a page lists."""
@@ -76,7 +77,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "budget": str(comparison.before.budget),
         "alerts": [
             {
-                "time": _time(group.time),
+                "start": iso_time(group.time),
                 "bits": round(group.bits, 2),
                 "items": [d.description for d in group.items],
             }
@@ -88,8 +89,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 def _model(model: WorkloadModel) -> dict[str, Any]:
     return {
         "workload": model.workload,
-        "start": _time(model.training.start),
-        "end": _time(model.training.end),
+        "start": iso_time(model.training.start),
+        "end": iso_time(model.training.end),
         "windows": model.training.windows,
     }
 
@@ -171,7 +172,8 @@ def _alerts(comparison: Comparison) -> Iterator[str]:
     for group in alerts[:LISTED]:
         more = f", and {len(group.items) - 1:,} more" if len(group.items) > 1 else ""
         leading = min(group.items, key=_telling)
-        yield f"  {_second(group.time)}  {group.bits:5.1f} bits{more}: {leading.description}"
+        when = iso_time(group.time, "seconds")
+        yield f"  {when}  {group.bits:5.1f} bits{more}: {leading.description}"
     if len(alerts) > LISTED:
         yield f"  and {len(alerts) - LISTED:,} more"
 
@@ -182,13 +184,5 @@ def _telling(difference: Difference) -> tuple[bool, bool, float]:
     return isinstance(item, int), isinstance(item, Call), -difference.bits
 
 
-def _time(nanoseconds: int) -> str:
-    return datetime.fromtimestamp(nanoseconds // 10**9, UTC).isoformat().replace("+00:00", "Z")
-
-
 def _minute(nanoseconds: int) -> str:
     return f"{datetime.fromtimestamp(nanoseconds // 10**9, UTC):%Y-%m-%d %H:%M}"
-
-
-def _second(nanoseconds: int) -> str:
-    return f"{datetime.fromtimestamp(nanoseconds // 10**9, UTC):%Y-%m-%d %H:%M:%S}"

@@ -29,15 +29,23 @@ README = "README.txt"
 """Name of the file that describes the tables."""
 
 NGRAM_COLUMNS = [
+    described(
+        "ngram", pa.uint64(), "the n-gram itself, as recordings, models and alerts have it packed"
+    ),
     *(
         described(
             f"call_{i}",
             pa.string(),
-            f"system call {NGRAM_LENGTH - i} before the last; start: the thread had made none yet",
+            f"system call {NGRAM_LENGTH - i} before the last; start: there is none",
         )
         for i in range(1, NGRAM_LENGTH)
     ),
-    described(f"call_{NGRAM_LENGTH}", pa.string(), "the last system call of the n-gram"),
+    described(
+        f"call_{NGRAM_LENGTH}",
+        pa.string(),
+        "the last system call; io_uring:... a request, folded:... a call without those before it, "
+        "both alone in their n-gram",
+    ),
 ]
 """Columns of :func:`ngram_arrays`."""
 
@@ -73,7 +81,8 @@ _WINDOW_KEY = [
     described("node", pa.string(), "name of the machine"),
     described("workload", pa.string(), "name of the workload"),
     described("replica", pa.string(), "path of the cgroup; empty for a sum over several"),
-    described("time", TIME, "when the window began"),
+    described("start_time", TIME, "when the window began"),
+    described("end_time", TIME, "when the window ended"),
 ]
 _COUNT = described("count", pa.int64(), "how often in this window")
 
@@ -81,7 +90,6 @@ RECORDING_TABLES = {
     "windows": pa.schema(
         [
             *_WINDOW_KEY,
-            described("end_time", TIME, "when the window ended"),
             described("seconds", pa.float64(), "time watched, in s, summed over replicas"),
             described("calls", pa.int64(), "system calls"),
             described("distinct_ngrams", pa.int64(), "different n-grams of system calls"),
@@ -176,7 +184,7 @@ def describe(tables: Mapping[str, pa.Schema], *, about: str) -> str:
 
 
 def ngram_arrays(ngrams: npt.NDArray[np.uint64], architecture: str) -> list[pa.Array]:
-    """The calls of n-grams by name, one array for each of ``NGRAM_COLUMNS``.
+    """N-grams and their calls by name, one array for each of ``NGRAM_COLUMNS``.
 
     Args:
         ngrams: packed n-grams, shape (k,).
@@ -184,7 +192,8 @@ def ngram_arrays(ngrams: npt.NDArray[np.uint64], architecture: str) -> list[pa.A
     """
     distinct, where = np.unique(ngrams, return_inverse=True)
     symbols = unpack(distinct)
-    return [_names(symbols[:, i], architecture).take(pa.array(where)) for i in range(NGRAM_LENGTH)]
+    names = (_names(symbols[:, i], architecture) for i in range(NGRAM_LENGTH))
+    return [pa.array(ngrams), *(its.take(pa.array(where)) for its in names)]
 
 
 def _names(symbols: npt.NDArray[np.int64], architecture: str) -> pa.Array:
@@ -247,6 +256,7 @@ def _tables(windows: list[Window], node: str, architecture: str) -> dict[str, pa
             pa.array([window.workload for window in windows], pa.string()),
             pa.array([window.replica for window in windows], pa.string()),
             times(window.start for window in windows),
+            times(window.end for window in windows),
         ],
         schema=pa.schema(_WINDOW_KEY),
     )
@@ -299,7 +309,6 @@ def _last_calls(
 
 def _window_arrays(windows: Sequence[Window]) -> list[pa.Array]:
     return [
-        times(window.end for window in windows),
         pa.array([window.observed / 1e9 for window in windows], pa.float64()),
         _integers(window.ngrams.total for window in windows),
         _integers(len(window.ngrams) for window in windows),

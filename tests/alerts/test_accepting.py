@@ -213,6 +213,7 @@ def test_of_a_lasting_shift_each_window_has_its_part(model: WorkloadModel) -> No
         by_signal={Signal.VOLUMES: 5.0},
         unseen={},
         evidence=(WrittenEvidence(Signal.VOLUMES, "close", "close", 800, 40.0),),
+        unlisted_calls=(),
         unlisted_ngrams=(),
     )
     acceptance = accept_alerts(model, [lasting])

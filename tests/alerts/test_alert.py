@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from baseline.alerts.alert import Alert, RaisedBy, iso_time, leading_evidence
+from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
 from baseline.alerts.flood import Flood
 from baseline.container import Container
 from baseline.model.score import Call, Evidence, Item, Score, Seen, Signal, Volume, signal_of
@@ -59,6 +59,7 @@ def alert(
         unseen=frozenset(e.item for e in found) if unseen is None else unseen,
         process=process,
         load=1009,
+        node="web1",
     )
 
 
@@ -142,9 +143,10 @@ def test_as_json() -> None:
     assert document.pop("headline") == shown.headline
     pieces = document.pop("evidence")
     assert document == {
-        "time": "2026-11-23T00:00:00.000Z",
-        "start": "2026-11-22T23:59:59.000Z",
-        "end": "2026-11-23T00:00:00.000Z",
+        "time": "2026-11-23T00:00:00.000000Z",
+        "start": "2026-11-22T23:59:59.000000Z",
+        "end": "2026-11-23T00:00:00.000000Z",
+        "node": "web1",
         "workload": "web",
         "replica": "demo/web",
         "test": "window",
@@ -153,7 +155,7 @@ def test_as_json() -> None:
         "bits": 32.11,
         "threshold": 21.99,
         "p_value": 2.16e-10,
-        "once_in_seconds": 1_230_000.0,
+        "once_in_seconds": None,
         "load": 1009,
         "by_signal": {
             "ngrams": 10.0,
@@ -181,6 +183,7 @@ def test_as_json() -> None:
             "connections_in": 0,
             "connections_out": 1,
         },
+        "unlisted_calls": [],
         "unlisted_ngrams": [],
         "already_reported": 0,
         "folded": 0,
@@ -209,8 +212,8 @@ def test_as_json() -> None:
     ]
     assert [pieces[4][key] for key in ("unseen", "first_seen", "last_seen")] == [
         False,
-        "2026-11-22T23:58:20.000Z",
-        "2026-11-22T23:59:50.000Z",
+        "2026-11-22T23:58:20.000000Z",
+        "2026-11-22T23:59:50.000000Z",
     ]
 
 
@@ -234,6 +237,24 @@ def test_json_says_what_makes_too_little_evidence_an_alert() -> None:
         "wholly new",
         "flood",
     ]
+
+
+def test_what_is_rarer_than_can_be_known_has_no_time() -> None:
+    rare = alert(evidence(SHELL, 30.0))
+    known = replace(rare, score=replace(rare.score, p_value=1e-9))
+    assert rare.score.p_value < 1e-9
+    assert rare.to_dict()["once_in_seconds"] is None
+    assert known.to_dict()["once_in_seconds"] == 1_230_000.0
+
+
+def test_what_the_evidence_leaves_out_is_named() -> None:
+    told = alert(evidence(PTRACE, 12.0), evidence(NGRAM, 10.0))
+    document = replace(told, unseen=frozenset({PTRACE, Call(60), Call(43), NGRAM, 7, 6})).to_dict()
+    assert document["unlisted_calls"] == [
+        {"syscall": "connect", "symbol": 43},
+        {"syscall": "execve", "symbol": 60},
+    ]
+    assert document["unlisted_ngrams"] == ["0x0000000000000006", "0x0000000000000007"]
 
 
 def test_what_cannot_be_told_apart_in_a_shift_is_null() -> None:
@@ -268,8 +289,3 @@ def test_without_a_process() -> None:
     nobody = alert(evidence(PEER, 30.0), process=None)
     assert nobody.to_dict()["process"] is None
     assert nobody.headline == "new peer: tcp out to [2001:db8::9]:4444"
-
-
-def test_times_are_utc_to_the_millisecond() -> None:
-    assert iso_time(0) == "1970-01-01T00:00:00.000Z"
-    assert iso_time(NOON + 999_999_999) == "2026-11-23T00:00:00.999Z"

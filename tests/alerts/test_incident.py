@@ -1,6 +1,7 @@
 """Incidents open, go on and close, and what is not told is counted."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -165,12 +166,14 @@ def test_the_weightiest_of_what_waits_is_told(incidents: Incidents) -> None:
 
 
 def test_the_end_of_an_incident_in_json(incidents: Incidents) -> None:
-    opened, closed = told(incidents, [window(1, PEER, 10), window(QUIET + 1, 1)])
+    first = replace(window(1, PEER, 10), node="web1")
+    opened, closed = told(incidents, [first, window(QUIET + 1, 1)])
     assert closed.to_dict() == {
         "id": closed.id,
-        "time": "1970-01-01T00:10:01.000Z",
-        "start": "1970-01-01T00:00:00.000Z",
-        "end": "1970-01-01T00:00:01.000Z",
+        "time": "1970-01-01T00:10:01.000000Z",
+        "start": "1970-01-01T00:00:00.000000Z",
+        "end": "1970-01-01T00:00:01.000000Z",
+        "node": "web1",
         "workload": "web",
         "headline": "new peer: tcp out to 203.0.113.9:4444; also 1 new system-call sequence",
         "incident": opened.id,

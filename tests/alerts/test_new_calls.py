@@ -13,6 +13,7 @@ from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.detector import Detector
 from baseline.alerts.written_alert import WrittenAlert
 from baseline.model.budget import Budget
+from baseline.model.calls import alone
 from baseline.model.score import Call, Signal
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings.reader import Recording
@@ -85,6 +86,27 @@ def test_it_is_accepted_by_name(model: WorkloadModel, normal: list[Window]) -> N
         assert not accept_alerts(acceptance.after, [told]).changes_anything
         again = first_sight(Detector({"nginx": acceptance.after}), model, 2, 1)
         assert again is None or again.signal == Signal.NGRAMS
+
+
+def test_calls_that_the_evidence_has_no_room_for_are_accepted_too(
+    model: WorkloadModel, normal: list[Window]
+) -> None:
+    calls = [call for call in map(Call, range(150, 350)) if not model.knows(call)][:40]
+    made = NgramCounts.collect(
+        np.array([alone(call) for call in calls], np.uint64), np.full(len(calls), 1)
+    )
+    alert = Detector({"nginx": model}).observe(with_calls(normal[-1], made))
+    assert alert is not None
+    document = alert.to_dict()
+    evidence = [e for e in alert.to_dict()["evidence"] if e["signal"] == "calls"]  # type: ignore[attr-defined]  # a list
+    document |= {"evidence": evidence, "unlisted_ngrams": []}
+    told = WrittenAlert.from_dict(json.loads(json.dumps(document)))
+    assert len(told.unlisted_calls) == 8
+    acceptance = accept_alerts(model, [told])
+    assert acceptance.calls == set(calls)
+    named = {**told.by_signal, Signal.NGRAMS: 0.0}
+    assert acceptance.hides(replace(told, by_signal=named))
+    assert told.unlisted == told.unseen[Signal.NGRAMS]
 
 
 @pytest.mark.parametrize(

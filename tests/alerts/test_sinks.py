@@ -107,6 +107,16 @@ def test_text_as_people_see_it() -> None:
     assert lines[-1] == ""
 
 
+@pytest.mark.parametrize(("more", "shown"), [(-1e-14, ""), (0.049, ""), (0.051, "0.1")])
+def test_text_of_more_that_weighs_nothing(more: float, shown: str) -> None:
+    (first, *_) = found = evidence()[:1]
+    bits = {Signal.EXECUTIONS: first.bits + more}
+    score = replace(alert().score, evidence=found, by_signal=bits)
+    text = as_text(replace(alert(), score=score, unseen=frozenset({SHELL, PEER})))
+    (line,) = (line for line in text.splitlines() if line.endswith("1 more"))
+    assert line.split() == [*shown.split(), "1", "more"]
+
+
 def of_process(*arguments: str, is_cut: bool = False, comm: str = "sh", tid: int = 4123) -> Alert:
     process = Process(4123, tid, comm, (NGINX, DASH), arguments, is_cut)
     return replace(alert(), process=process)

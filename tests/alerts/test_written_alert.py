@@ -113,6 +113,8 @@ def test_empty_lines_are_nothing(alerts: list[Alert]) -> None:
         {"unseen": []},
         {"evidence": None},
         {"evidence": [{}]},
+        {"unlisted_calls": [{"syscall": "ptrace"}]},
+        {"unlisted_calls": [{"symbol": True}]},
     ],
 )
 def test_what_is_no_alert_is_refused_with_its_line(

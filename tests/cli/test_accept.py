@@ -48,7 +48,8 @@ def test_a_preview_writes_nothing_and_asks_nothing(
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "web: what 1 alert told of"
-    assert lines[1].startswith(f"  {alert}  11-23 00:00:11  nginx started /usr/bin/dash as uid 33")
+    told = f"  {alert}  2026-11-23T00:00:11Z  nginx started /usr/bin/dash as uid 33,"
+    assert lines[1] == told
     (normal,) = [number for number, line in enumerate(lines) if line.startswith("Become normal")]
     assert lines[normal] == "Become normal: 1 program, 1 peer, 10 system calls, 14 sequences"
     assert lines[normal + 1].startswith("Who does the same again may still be an alert")
@@ -183,7 +184,7 @@ def test_other_alerts_that_it_hides_are_listed(
     assert done.returncode == 0
     *_, count, hidden = done.stdout.splitlines()
     assert count == "Hidden by that, of 2 other alerts: 1"
-    assert hidden == f"  {'0' * 12}  11-23 00:00:11  the same again"
+    assert hidden == f"  {'0' * 12}  2026-11-23T00:00:11Z  the same again"
 
 
 def test_the_rest_of_an_incident_is_told_and_can_be_taken(

@@ -43,7 +43,8 @@ def test_the_same_for_machines(models: Path, candidate: Path) -> None:
         s: [] for s in ("ngrams", "calls", "executions", "connections_in", "connections_out")
     }
     assert web["shifted"]["volumes"]["bits"] >= 0
-    assert [alert["time"] for alert in web["alerts"]] == ["2026-11-23T00:00:10Z"]
+    assert [alert["start"] for alert in web["alerts"]] == ["2026-11-23T00:00:10.000000Z"]
+    assert web["before"]["end"] == "2026-11-23T00:04:00.000000Z"
     assert len(web["alerts"][0]["items"]) == 16 + len(web["new"]["calls"])
     assert "execve" in {d["description"] for d in web["new"]["calls"]}
     assert (document["only_in_a"], document["only_in_b"]) == ([], [])

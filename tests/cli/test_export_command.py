@@ -27,9 +27,18 @@ def test_an_export_that_exists_stays_without_force(intruded: Path, tmp_path: Pat
 
 
 def test_what_is_neither_recording_nor_models(tmp_path: Path) -> None:
-    for source, code in ((tmp_path, 1), (tmp_path / "none", 2)):
+    alerts = tmp_path / "alerts.jsonl"
+    alerts.write_text("{}\n")
+    neither = "is neither a recording nor models"
+    for source, what in (
+        (tmp_path, neither),
+        (alerts, neither),
+        (tmp_path / "none", "does not exist"),
+    ):
         done = run("export", source, "--out", tmp_path / "tables")
-        assert done.returncode == code
-        assert done.stderr.startswith("Error: ")
-        assert done.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"Error: {source} {what}. "
+            "Give the folder that `baseline record` or `baseline learn` wrote.\n",
+        )
+    assert list(tmp_path.iterdir()) == [alerts]

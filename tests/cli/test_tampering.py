@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,8 @@ def test_a_line_for_machines() -> None:
     JsonLinesSink(stream.write).write_interference(DETACHED)
     assert stream.getvalue().count("\n") == 1
     assert json.loads(stream.getvalue()) == {
-        "time": "2026-11-23T00:00:00.123Z",
+        "time": "2026-11-23T00:00:00.123000Z",
+        "node": platform.node(),
         "headline": DETACHED.what,
         "test": "tampering",
     }

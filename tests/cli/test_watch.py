@@ -47,8 +47,8 @@ def test_a_shell_is_named_once(models: Path, intruded: Path) -> None:
 def test_alerts_for_machines(models: Path, intruded: Path) -> None:
     done = run("watch", "--from", intruded, "--models", models, "--format", "json")
     (alert,) = map(json.loads, done.stdout.splitlines())
-    assert alert["workload"] == "web"
-    assert alert["time"] == "2026-11-23T00:00:11.000Z"
+    assert (alert["node"], alert["workload"], alert["replica"]) == ("test", "web", "demo/web")
+    assert alert["time"] == "2026-11-23T00:00:11.000000Z"
     assert alert["bits"] >= alert["threshold"]
     assert (alert["event"], alert["incident"]) == ("opened", alert["id"])
     assert alert["severity"] == alert["bits"]

@@ -52,7 +52,7 @@ def test_it_says_what_was_learned_from_what() -> None:
     assert lines[3] == "         100 windows, 1 min 40 s"
     assert lines[4] == "Ledger   nothing lost, every count accounted for"
     assert any(re.match("  [0-9,]+ times  recvfrom +[0-9]+ to [0-9]+$", line) for line in lines)
-    assert "  1 times  /usr/bin/nginx > /usr/bin/dash (uid 33)" in lines
+    assert "  1 time   /usr/bin/nginx > /usr/bin/dash (uid 33)" in lines
     assert "  6,000 times  tcp in from 10.0.0.7 on port 80" in lines
 
 

@@ -12,8 +12,12 @@ from baseline.window import Window
 HOUR = 3600
 
 
-def record(path: Path, windows: list[Window], architecture: str = "x86_64") -> Recording:
-    with RecordingWriter(path, interval=1, architecture=architecture, flush_rows=20) as writer:
+def record(
+    path: Path, windows: list[Window], architecture: str = "x86_64", node: str | None = None
+) -> Recording:
+    with RecordingWriter(
+        path, interval=1, node=node, architecture=architecture, flush_rows=20
+    ) as writer:
         for window in windows:
             writer.write(window)
     return Recording(path)
@@ -30,6 +34,13 @@ def test_recordings_are_merged_by_time(tmp_path: Path) -> None:
 def test_one_recording_keeps_its_order_even_where_the_clock_was_set_back(tmp_path: Path) -> None:
     windows = [numbered_window(i) for i in (5, 6, 2, 3)]
     assert list(replay([record(tmp_path / "r", windows)])) == windows
+
+
+def test_windows_say_on_which_machine_they_were_recorded(tmp_path: Path) -> None:
+    nodes = {name: record(tmp_path / name, [numbered_window(0)], node=name) for name in "ab"}
+    assert [w.node for w in replay(list(nodes.values()))] == ["a", "b"]
+    (unnamed,) = replay([record(tmp_path / "c", [numbered_window(0)])])
+    assert unnamed.node == numbered_window(0).node != ""
 
 
 def test_nothing_has_no_windows(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_from_tables_is_the_inverse_of_to_tables(written: list[Window], first: i
         check(window)
     tables = to_tables(written, first)
     assert {name: table.schema for name, table in tables.items()} == SCHEMAS
-    read = from_tables(tables, first)
+    read = from_tables(tables, first, "web1")
     assert read == written
     for window, original in zip(read, written, strict=True):
         assert window.ngrams.ngrams.dtype == np.uint64
@@ -88,7 +88,7 @@ def read_with(name: str, column: str, values: list[object]) -> list[Window]:
     where = schema.get_field_index(column)
     changed = pa.array(values, schema.field(where).type)
     tables[name] = tables[name].set_column(where, schema.field(where), changed)
-    return from_tables(tables, 0)
+    return from_tables(tables, 0, "web1")
 
 
 @pytest.mark.parametrize(

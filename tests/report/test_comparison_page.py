@@ -56,7 +56,7 @@ def test_a_document_has_all_of_it(comparison: Comparison) -> None:
     bits = [d["bits"] for d in document["new"]["executions"]]
     assert bits == sorted(bits, reverse=True)
     assert document["gone"] == {signal.value: [] for signal in NOVELTIES}
-    assert document["before"]["start"] == "2026-11-23T00:00:00Z"
+    assert document["before"]["start"] == "2026-11-23T00:00:00.000000Z"
     assert set(document["shifted"]) == {s.value for s in SHIFTING}
     assert len(document["alerts"]) == 1
     assert len(document["alerts"][0]["items"]) == 50

@@ -52,7 +52,8 @@ KEY = {
     "node": "web1",
     "workload": "web",
     "replica": "/web.service",
-    "time": MIDNIGHT // 1000 + 1,
+    "start_time": MIDNIGHT // 1000 + 1,
+    "end_time": (MIDNIGHT + 10**9) // 1000,
 }
 
 
@@ -79,7 +80,6 @@ def test_a_window_is_one_row(tmp_path: Path) -> None:
     assert rows(export(tmp_path, [WINDOW]), "windows") == [
         {
             **KEY,
-            "end_time": (MIDNIGHT + 10**9) // 1000,
             "seconds": 0.5,
             "calls": 10,
             "distinct_ngrams": 3,
@@ -93,10 +93,14 @@ def test_a_window_is_one_row(tmp_path: Path) -> None:
 def test_calls_have_their_names(tmp_path: Path) -> None:
     out = export(tmp_path, [WINDOW])
     calls = {f"call_{i}": "start" for i in range(1, 7)}
+    expected = [
+        (OPEN_READ, {"call_5": "openat", "call_6": "read"}, 5),
+        (OPEN_READ_CLOSE, {"call_4": "openat", "call_5": "read", "call_6": "close"}, 3),
+        (1 << 60 | 19, {"call_6": "io_uring:openat"}, 2),
+    ]
     assert rows(out, "ngrams") == [
-        {**KEY, **calls, "call_5": "openat", "call_6": "read", "count": 5},
-        {**KEY, **calls, "call_4": "openat", "call_5": "read", "call_6": "close", "count": 3},
-        {**KEY, **calls, "call_6": "io_uring:openat", "count": 2},
+        {**KEY, "ngram": ngram, **calls, **named, "count": count}
+        for ngram, named, count in expected
     ]
     assert rows(out, "syscalls") == [
         {**KEY, "syscall": "read", "count": 5},
@@ -151,7 +155,9 @@ def test_syscalls_are_the_sum_over_ngrams_of_each_window(
         for ngram, count in zip(window.ngrams.ngrams, window.ngrams.counts, strict=True):
             last = ngram_names(int(ngram), "x86_64")[-1]
             expected[window.workload, window.start // 1000, last] += int(count)
-    found = {(r["workload"], r["time"], r["syscall"]): r["count"] for r in rows(out, "syscalls")}
+    found = {
+        (r["workload"], r["start_time"], r["syscall"]): r["count"] for r in rows(out, "syscalls")
+    }
     assert found == expected
     assert len(rows(out, "windows")) == len(windows)
     assert sum(r["count"] for r in rows(out, "ngrams")) == sum(w.ngrams.total for w in windows)
@@ -159,7 +165,8 @@ def test_syscalls_are_the_sum_over_ngrams_of_each_window(
 
 def test_an_ngram_is_named_as_one_alone_would_be() -> None:
     values = np.random.default_rng(0).integers(0, 2**61, 200, np.uint64)
-    columns = [column.to_pylist() for column in ngram_arrays(values, "x86_64")]
+    packed, *columns = (column.to_pylist() for column in ngram_arrays(values, "x86_64"))
+    assert packed == values.tolist()
     for value, names in zip(values, zip(*columns, strict=True), strict=True):
         found = tuple(name for name in names if name != "start")
         assert found == tuple(n for n in ngram_names(int(value), "x86_64") if n != "start")

@@ -88,9 +88,12 @@ def test_held_out_windows_have_bits_and_counts_of_each_signal(out: Path) -> None
 
 def test_items_have_names_and_times(out: Path) -> None:
     assert [
-        (row["call_4"], row["call_5"], row["call_6"], row["count"], row["first_seen"])
+        tuple(row[name] for name in ("ngram", "call_4", "call_5", "call_6", "count", "first_seen"))
         for row in rows(out, "ngrams")
-    ] == [("start", "openat", "read", 10_000, 0.0), ("openat", "read", "close", 200, 0.0)]
+    ] == [
+        (OPEN_READ, "start", "openat", "read", 10_000, 0.0),
+        (OPEN_READ_CLOSE, "openat", "read", "close", 200, 0.0),
+    ]
     (shell,) = rows(out, "executions")
     assert shell["lineage"] == "/usr/sbin/cron > /bin/sh[run.sh] (no file)"
     assert (shell["windows"], shell["count"]) == (2, 6)
