@@ -1,6 +1,7 @@
 """From observations to alerts: what is anomalous, and has not been told already."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container as ContainerOf
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
@@ -9,6 +10,8 @@ from baseline.alerts.allowance import Allowance
 from baseline.alerts.flood import Flood, NewThisSecond, flood_in, folded_in
 from baseline.alerts.lasting_shift import LastingShift
 from baseline.container import Container
+from baseline.interval import Interval, Replica
+from baseline.model.quiet_intervals import QuietIntervals
 from baseline.model.running_window import RunningWindow
 from baseline.model.score import (
     LEAST_P_VALUE,
@@ -21,6 +24,7 @@ from baseline.model.score import (
     items_of,
     signal_of,
 )
+from baseline.model.shift import step
 from baseline.model.workload_model import WorkloadModel
 from baseline.sighting import Observation, Process, Sighting
 from baseline.window import Window, is_folded
@@ -105,6 +109,16 @@ class _Watched:
     folded: Folded = field(default_factory=Folded)
     told: int = 0
 
+    def rests(self, replica: str) -> bool:
+        """Whether one more quiet window of a replica changes nothing of what is remembered."""
+        model, shift = self.model, self.shifts.get(replica)
+        nothing = model.score_of_nothing
+        return (
+            (shift is None or shift.bits == 0)
+            and step(0, nothing.bits) == 0 < model.shift_threshold
+            and not nothing.is_anomaly
+        )
+
 
 class Detector:
     """Judges observations by the models of their workloads, and says each thing once.
@@ -157,6 +171,40 @@ class Detector:
         self._container_of = container_of
         self._lasts_for = round(min(repeat_after, LASTS_FOR) * 1e9)
         self._without_model: dict[str, bool] = {}
+        self._quiet = QuietIntervals(models)
+        self._interval: Interval | None = None
+
+    def observe_quiet(
+        self, interval: Interval, but_of: ContainerOf[str] = ()
+    ) -> tuple[list[int], list[int]]:
+        """Take the quiet windows of an interval, all at once, as :meth:`observe` takes each.
+
+        Those are left of which something may have to be told: also where counts were lost, or
+        where the windows before add up to a shift.
+
+        Args:
+            interval: what a source yielded, each of its intervals.
+            but_of: workloads of which all windows are left.
+
+        Returns:
+            The rows of the quiet windows, and those of the others, to be observed one by one.
+        """
+        self._interval = interval
+        are_quiet = self._quiet.of(interval) & interval.are_complete()
+        quiet: list[int] = []
+        others: list[int] = []
+        for row, (workload, replica) in enumerate(interval.replicas):
+            watched = self._watched.get(workload)
+            if watched and are_quiet[row] and workload not in but_of and watched.rests(replica):
+                quiet.append(row)
+                self._container_of(replica)
+                self.scores[workload] = self.latest = watched.model.score_of_nothing
+                watched.running.pop(replica, None)
+            else:
+                others.append(row)
+        self.windows += len(quiet)
+        self.judged += len(quiet)
+        return quiet, others
 
     def observe(self, observation: Observation) -> Alert | None:
         """Judge what a source yielded.
@@ -203,7 +251,7 @@ class Detector:
                 _remember(watched.processes, new, process)
         running = watched.running.get(sighting.replica)
         if running is None:
-            running = RunningWindow(watched.model, None)
+            running = RunningWindow(watched.model, self._last_window(sighting))
             _remember(watched.running, sighting.replica, running)
         # What is older than the last window was judged with it.
         news = [n for n in news if n not in running and not self._recently(watched, n, time)]
@@ -235,6 +283,14 @@ class Detector:
         running.clear()
         test = RaisedBy.FLOOD if flood else RaisedBy.FIRST_SIGHT
         return self._alert(watched, sighting, score, test, unseen=unseen, flood=flood, since=since)
+
+    def _last_window(self, sighting: Sighting) -> Window | None:
+        """The window before a sighting, where it was quiet."""
+        its = Replica(sighting.workload, sighting.replica)
+        if self._interval is None or its not in self._interval.replicas:
+            return None
+        (window,) = self._interval.windows([self._interval.replicas.index(its)])
+        return window
 
     def _observe_window(self, window: Window, watched: _Watched) -> Alert | None:
         model = watched.model

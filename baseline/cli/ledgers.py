@@ -26,6 +26,10 @@ class LossReport:
             self._told.add(window.workload)
             self._say(f"Warning: {window.workload}: {complaint}.")
 
+    def add_complete(self, ledger: Ledger) -> None:
+        """Take the ledger of windows into account that are all right."""
+        self._total += ledger
+
     def summary(self) -> str:
         """The end of a sentence about everything that was seen."""
         return complaint_about(self._total) or "nothing lost"

@@ -47,6 +47,7 @@ class LoadedProgram:
         self.pin = pin
         self.maps: dict[str, BpfMap] = {}
         self.links: dict[str, int] = {}
+        self._groups = 0
 
     def __enter__(self) -> Self:
         self.open()
@@ -82,6 +83,18 @@ class LoadedProgram:
             os.close(descriptor)
         for opened in self.maps.values():
             opened.close()
+
+    def look_for_groups(self) -> int:
+        """How many of the first group numbers are in use, or were.
+
+        Numbers are given from the lowest on, and most have never been used.
+        """
+        # A wiped group has no cgroup any more, and may still count for a moment.
+        later = self.owners[self._groups :]
+        in_use = np.flatnonzero((later["cgroup"] != 0) | (later["state"] != layout.GROUP_FREE))
+        if len(in_use):
+            self._groups += int(in_use[-1]) + 1
+        return self._groups
 
     @property
     def serial(self) -> int:

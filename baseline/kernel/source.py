@@ -7,6 +7,7 @@ from typing import Self
 
 from baseline.errors import UsageError
 from baseline.interference import Interference
+from baseline.interval import Interval, taken_apart
 from baseline.kernel.agents import Role
 from baseline.kernel.collector import Collector
 from baseline.kernel.decoding import decode_event
@@ -119,7 +120,16 @@ class KernelSource:
         stop: Callable[[], bool] = lambda: False,
         commit: Commit = lambda _: 0,
     ) -> Iterator[Observation | Interference]:
-        """Windows of every workload at each interval, and sightings as they come.
+        """The same as :meth:`intervals`, with the windows of each interval taken apart."""
+        yield from taken_apart(self.intervals(duration, stop, commit))
+
+    def intervals(
+        self,
+        duration: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        commit: Commit = lambda _: 0,
+    ) -> Iterator[Interval | Observation | Interference]:
+        """What every workload did in each interval, and sightings as they come.
 
         Where a reader of our name was killed, or left the program loaded, the first windows hold
         what was counted since what it had taken, so that there is no gap.
@@ -131,9 +141,10 @@ class KernelSource:
             commit: see :data:`Commit`; without it all is safe that was taken.
 
         Yields:
-            Windows and sightings, and what somebody did to the counting itself.  The last windows
-            are shorter than the interval, so that nothing that was counted is left out; and so are
-            others while cgroups come and go so fast that their numbers must be given back soon.
+            Intervals and sightings, the windows of a gap, and what somebody did to the counting
+            itself.  The last interval is shorter, so that nothing that was counted is left out;
+            and so are others while cgroups come and go so fast that their numbers must be given
+            back soon.
         """
         yield from self._gap
         self._gap = []
@@ -148,7 +159,7 @@ class KernelSource:
             if time.monotonic() >= opened + self._interval:
                 # Others wait for us to read, see baseline.kernel.reclaiming.
                 now = time.monotonic()
-                yield from self._windows(now - opened)
+                yield self._interval_of(now - opened)
                 self._taken(commit)
                 opened = now
         began = time.monotonic()
@@ -163,7 +174,7 @@ class KernelSource:
             # Asked before the last reading, which then holds all that was done by now.
             is_last = stop() or time.monotonic() >= ends
             closed = time.monotonic()
-            yield from self._windows(closed - opened)
+            yield self._interval_of(closed - opened)
             self._taken(commit)
             yield from self._tampering.check()
             tracker.refresh()
@@ -266,9 +277,9 @@ class KernelSource:
         self._collector.agent.acknowledge(self._epoch)
         self._reclaimer.advance(self._epoch)
 
-    def _windows(self, seconds: float) -> list[Window]:
+    def _interval_of(self, seconds: float) -> Interval:
         self._epoch = self._collector.epoch  # before the tables: all up to here will be read
-        return self._reading.windows(seconds)
+        return self._reading.interval(seconds)
 
     def _wait(self, seconds: float) -> Iterator[Sighting]:
         if self._events is None:
