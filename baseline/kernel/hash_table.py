@@ -26,8 +26,8 @@ class Growth(NamedTuple):
         return Growth(self.keys[chosen], self.groups[chosen], self.counts[chosen])
 
     def without(self, groups: npt.NDArray[np.bool_]) -> "Growth":
-        """The same but of these groups, shape (k,)."""
-        goes = groups[self.groups]
+        """The same but of these groups, by number; the last one stands for all beyond."""
+        goes = groups.take(self.groups, mode="clip")
         return self.where(~goes) if goes.any() else self
 
     def by_group(self, groups: int) -> Counts:

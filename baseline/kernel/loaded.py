@@ -38,6 +38,7 @@ class LoadedProgram:
         ledgers: by group, shape (MAX_GROUPS,), dtype ``layout.LEDGER``, writable.
         owners: by group, shape (MAX_GROUPS,), dtype ``layout.OWNER``, writable.
         control: one, writable, dtype ``layout.CONTROL``.
+        groups: numbers of groups from here on had not been in use when we last looked.
 
     Raises:
         KernelError: a pin is missing.
@@ -47,7 +48,7 @@ class LoadedProgram:
         self.pin = pin
         self.maps: dict[str, BpfMap] = {}
         self.links: dict[str, int] = {}
-        self._groups = 0
+        self.groups = 0
 
     def __enter__(self) -> Self:
         self.open()
@@ -85,16 +86,13 @@ class LoadedProgram:
             opened.close()
 
     def look_for_groups(self) -> int:
-        """How many of the first group numbers are in use, or were.
-
-        Numbers are given from the lowest on, and most have never been used.
-        """
+        """Bring ``groups`` up to date: numbers are given from the lowest on, most of them never."""
         # A wiped group has no cgroup any more, and may still count for a moment.
-        later = self.owners[self._groups :]
+        later = self.owners[self.groups :]
         in_use = np.flatnonzero((later["cgroup"] != 0) | (later["state"] != layout.GROUP_FREE))
         if len(in_use):
-            self._groups += int(in_use[-1]) + 1
-        return self._groups
+            self.groups += int(in_use[-1]) + 1
+        return self.groups
 
     @property
     def serial(self) -> int:

@@ -30,8 +30,8 @@ class SlotGrowth(NamedTuple):
     renewed: npt.NDArray[np.int64]
 
     def without(self, groups: npt.NDArray[np.bool_]) -> "SlotGrowth":
-        """The same but of these groups, shape (k,)."""
-        goes = groups[self.groups]
+        """The same but of these groups, by number; the last one stands for all beyond."""
+        goes = groups.take(self.groups, mode="clip")
         if not goes.any():
             return self
         stays = ~goes

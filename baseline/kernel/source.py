@@ -98,7 +98,7 @@ class KernelSource:
             self._reading = Reading(
                 self._collector, self._selectors, self._say, first_sights=self._events is not None
             )
-            self._shortages = Shortages(self._collector.ledgers, self._collector.control, self._say)
+            self._shortages = Shortages(self._collector, self._say)
             self._reclaimer = Reclaimer(self._collector)
             self._read_on(left)
             self._tampering = Tampering(self._collector, self._reading.tracker, self._say)
@@ -176,8 +176,9 @@ class KernelSource:
             closed = time.monotonic()
             yield self._interval_of(closed - opened)
             self._taken(commit)
-            yield from self._tampering.check()
-            tracker.refresh()
+            found = self._tampering.check()
+            yield from found
+            tracker.refresh(at_once=bool(found))
             self._shortages.check(tracker.groups)
             opened = closed
             # After a pause (a suspended machine, a slow consumer) do not hurry through what was

@@ -137,8 +137,9 @@ class Tables:
 
         # All counts of a group that is being wiped were read before, by us too.
         wiped = (owners_after == 0) | ((owners != 0) & (owners != owners_after))
-        slots = slots.without(wiped)
-        overflow, executions, connections, folded = (growth.without(wiped) for growth in hashes)
+        nobodys = np.append(wiped, True)  # as what root may have put there for any number
+        slots = slots.without(nobodys)
+        overflow, executions, connections, folded = (growth.without(nobodys) for growth in hashes)
         held_back, lost = ledgers[_HELD_BACK], ledgers[_LOST]
         sights = np.stack([after[_SIGHTS] - held_back - lost[_SIGHTS], held_back])
         sent, kept = sights - self._sights[:, :used]
