@@ -88,7 +88,9 @@ class QuietIntervals:
         if room > len(self._columns):
             more = np.full(2 * room - len(self._columns), _NOT_LOOKED_UP, np.int16)
             self._columns = np.concatenate([self._columns, more])
-        self._columns[entries.renewed] = _NOT_LOOKED_UP
+        # Those of replicas that others watch may lie beyond.
+        renewed = entries.renewed[entries.renewed < len(self._columns)]
+        self._columns[renewed] = _NOT_LOOKED_UP
         columns = np.full(len(ngrams), _NOT_LOOKED_UP, np.intp)
         columns[: len(places)] = self._columns[places]
         missing = np.flatnonzero(columns == _NOT_LOOKED_UP)
