@@ -242,10 +242,11 @@ class Detector:
         return names
 
     def _observe_sighting(self, sighting: Sighting, watched: _Watched) -> Alert | None:
-        item, time, process = sighting.item, sighting.time, sighting.process
+        item, time = sighting.item, sighting.time
         news = watched.model.novelties(item)
         if not news:
             return None
+        process = sighting.process
         if process:
             for new in news:
                 _remember(watched.processes, new, process)

@@ -9,6 +9,9 @@ import numpy.typing as npt
 from baseline.kernel.accounts import Counts
 from baseline.kernel.bpf_syscall import BpfMap
 
+_NEW = 256
+"""Room for entries that came since the last reading; more take one more call."""
+
 
 class Growth(NamedTuple):
     """Entries that grew.
@@ -52,14 +55,17 @@ class HashTable:
         self._key = key
         self._entry = np.dtype([("key", "V", key.itemsize), ("count", "<u8")])
         self._nothing = Growth(np.empty(0, key), np.empty(0, np.int64), np.empty(0, np.int64))
+        self._position: npt.NDArray[np.void] | None = None
         self._remember([], np.empty(0, np.uint64))
 
     def position(self) -> npt.NDArray[np.void]:
         """What was read so far, see :class:`baseline.kernel.position.Position`."""
-        entries = np.empty(len(self._counts), self._entry)
-        entries["key"] = np.frombuffer(b"".join(self._known), entries["key"].dtype)
-        entries["count"] = self._counts
-        return entries.view(f"V{self._entry.itemsize}")
+        if self._position is None:  # of most maps it is the same for long
+            entries = np.empty(len(self._counts), self._entry)
+            entries["key"] = np.frombuffer(b"".join(self._known), entries["key"].dtype)
+            entries["count"] = self._counts
+            self._position = entries.view(f"V{self._entry.itemsize}")
+        return self._position
 
     def go_to(self, position: npt.NDArray[np.void]) -> None:
         """Take what :meth:`position` gave as read."""
@@ -76,6 +82,7 @@ class HashTable:
         """Take so much of each key as read."""
         self._known = {key: place for place, key in enumerate(keys)}
         self._counts = counts
+        self._position = None
         # The keys of the last walk through the map, as raw bytes, and the place of each.
         self._walked = b""
         self._places = np.empty(0, np.intp)
@@ -84,7 +91,8 @@ class HashTable:
         """What grew since the last reading; the map is not touched where it is not needed."""
         if not needed:
             return self._nothing
-        batches = list(self._table.entries())
+        self._position = None
+        batches = list(self._table.entries(len(self._known) + _NEW))
         walked = b"".join(keys for keys, _ in batches)
         # A per-CPU value is one count for each CPU.
         counts = np.frombuffer(b"".join(values for _, values in batches), "<u8")

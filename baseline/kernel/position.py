@@ -87,6 +87,7 @@ class PositionFile:
     def __init__(self, name: str) -> None:
         _DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = _DIRECTORY / f"{name}{_SUFFIX}"
+        self._unfinished = str(self._path.with_suffix(".tmp"))
         lock = self._path.with_suffix(".lock")
         lock.touch()
         self._lock = lock.open("r+b", buffering=0)
@@ -108,12 +109,16 @@ class PositionFile:
         arrays = position.arrays
         kinds = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
         head = {**position._asdict(), "arrays": kinds}
-        unfinished = self._path.with_suffix(".tmp")
-        with unfinished.open("wb") as file:
-            file.write(json.dumps(head).encode() + b"\n")
-            file.writelines(np.ascontiguousarray(array).data for array in arrays.values())
-            file.flush()
-            unfinished.replace(self._path)
+        parts = [json.dumps(head).encode(), b"\n", *(its.tobytes() for its in arrays.values())]
+        # Without a Path and a file object, which take several times as long as the system does.
+        file = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            left = memoryview(b"".join(parts))
+            while left:
+                left = left[os.write(file, left) :]
+        finally:
+            os.close(file)
+        os.replace(self._unfinished, self._path)  # noqa: PTH105
 
     def load(self) -> Position | None:
         """What was kept last; ``None`` where nothing was, it is too old, or it cannot be read."""

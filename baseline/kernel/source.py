@@ -290,9 +290,9 @@ class KernelSource:
         wall_clock = time.time_ns() - time.monotonic_ns()
         tracker = self._reading.tracker
         for record in self._events.records():
-            group, when, item, process = decode_event(record, self._reading.images)
+            group, when, item, who = decode_event(record, self._reading.images)
             if group not in tracker.groups:
                 tracker.notice()
             tracked = tracker.groups.get(group)
             if tracked is not None:
-                yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, process)
+                yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, who)
