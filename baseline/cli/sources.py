@@ -232,7 +232,7 @@ def open_source(
         ) as kernel:
             give_up_rights(say, keep=WRITING if writes else ())
             commit = reader.commit if reader else _all_is_safe
-            observations = kernel.intervals(options.duration, stop, commit)
+            observations = kernel.intervals(options.duration, stop, commit, stop.woken)
             yield Source(ARCHITECTURE, options.interval, observations, kernel.mark)
     else:
         recordings = [Recording(path) for path in options.recordings]

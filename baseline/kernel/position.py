@@ -4,7 +4,8 @@ The kernel goes on counting when a command is killed, or ends with ``--keep``; i
 everything, and this file says what of it was reported already.  It lies in ``/run``, which like the
 kernel's tables does not outlive the machine, and is replaced whole each time.  It is a line of JSON
 and then the bytes of all arrays: it is written once in an interval, and with a header for each
-array (:func:`numpy.save`) it took more than reading the tables.  For as long as it is fresh, what
+array (:func:`numpy.save`) it took more than reading the tables.  What follows them means nothing
+(:mod:`baseline.kernel.replaced_file`).  For as long as it is fresh, what
 its reader has not read is neither wiped nor let go.
 """
 
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baseline.kernel.agents import RUN_DIRECTORY, try_lock
+from baseline.kernel.replaced_file import ReplacedFile
 
 _DIRECTORY = RUN_DIRECTORY / "positions"
 
@@ -87,7 +89,7 @@ class PositionFile:
     def __init__(self, name: str) -> None:
         _DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = _DIRECTORY / f"{name}{_SUFFIX}"
-        self._unfinished = str(self._path.with_suffix(".tmp"))
+        self._file = ReplacedFile(self._path)
         lock = self._path.with_suffix(".lock")
         lock.touch()
         self._lock = lock.open("r+b", buffering=0)
@@ -96,7 +98,7 @@ class PositionFile:
         self.last_alive: float | None = _ALIVE.unpack(told)[0] if len(told) == _ALIVE.size else None
 
     def say_alive(self) -> None:
-        """Leave word for a successor that we ran until now."""
+        """Leave word for a successor that we ran until now, where no position is saved."""
         with suppress(OSError):  # it is for a message alone
             os.pwrite(self._lock.fileno(), _ALIVE.pack(time.monotonic()), 0)
 
@@ -110,15 +112,7 @@ class PositionFile:
         kinds = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
         head = {**position._asdict(), "arrays": kinds}
         parts = [json.dumps(head).encode(), b"\n", *(its.tobytes() for its in arrays.values())]
-        # Without a Path and a file object, which take several times as long as the system does.
-        file = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            left = memoryview(b"".join(parts))
-            while left:
-                left = left[os.write(file, left) :]
-        finally:
-            os.close(file)
-        os.replace(self._unfinished, self._path)  # noqa: PTH105
+        self._file.write(b"".join(parts))
 
     def load(self) -> Position | None:
         """What was kept last; ``None`` where nothing was, it is too old, or it cannot be read."""
@@ -126,10 +120,11 @@ class PositionFile:
 
     def forget(self) -> None:
         """Let the successor begin with its own start."""
-        self._path.unlink(missing_ok=True)
+        self._file.remove()
 
     def close(self) -> None:
         """Let another process be this reader."""
+        self._file.close()
         self._lock.close()
 
 

@@ -1,5 +1,6 @@
 """The kernel as a source: windows at a steady pace, and first sights the moment they happen."""
 
+import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -24,8 +25,15 @@ from baseline.sighting import Observation, Sighting
 from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector
 
-_LONGEST_WAIT = 0.25
-"""Seconds after which a request to stop is noticed at the latest."""
+_LONGEST_WAIT = 1.0
+"""Seconds after which we look at the latest whether many cgroups came and went."""
+
+_BETWEEN_QUESTIONS = 0.25
+"""Seconds after which a request to stop is noticed that wakes nobody up, and the least between two
+looks at cgroups that came and went."""
+
+_DESCRIPTORS = 2
+"""What is waited for at most: first sights and a request to stop."""
 
 Commit = Callable[[bool], int | None]
 """Asked when all windows of an interval were taken, and told whether it is urgent to say yes.
@@ -87,11 +95,13 @@ class KernelSource:
         self._position: PositionFile | None = None
         self._position_is_kept = True
         self._gap: list[Window] = []
+        self._next_look = 0.0
         self._stack = ExitStack()
         self.mark: int | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            self._poll = stack.enter_context(select.epoll())
             self._collector = stack.enter_context(self._collector)
             left = self._take_position(stack)
             self._take_first_sights(stack, left)
@@ -128,6 +138,7 @@ class KernelSource:
         duration: float | None = None,
         stop: Callable[[], bool] = lambda: False,
         commit: Commit = lambda _: 0,
+        woken: int | None = None,
     ) -> Iterator[Interval | Observation | Interference]:
         """What every workload did in each interval, and sightings as they come.
 
@@ -139,6 +150,8 @@ class KernelSource:
                 goes on until ``stop`` says so.
             stop: asked several times a second.
             commit: see :data:`Commit`; without it all is safe that was taken.
+            woken: a descriptor that can be read as soon as ``stop`` says so: then it need not be
+                asked so often.
 
         Yields:
             Intervals and sightings, the windows of a gap, and what somebody did to the counting
@@ -146,6 +159,10 @@ class KernelSource:
             and so are others while cgroups come and go so fast that their numbers must be given
             back soon.
         """
+        longest_wait = _BETWEEN_QUESTIONS
+        if woken is not None:
+            longest_wait = _LONGEST_WAIT
+            self._poll.register(woken, select.EPOLLIN)
         yield from self._gap
         self._gap = []
         self._taken(commit)  # from the beginning on, a kill loses nothing
@@ -154,7 +171,7 @@ class KernelSource:
         while not tracker.groups:
             if stop():
                 return
-            time.sleep(_LONGEST_WAIT)
+            time.sleep(_BETWEEN_QUESTIONS)
             tracker.refresh()
             if time.monotonic() >= opened + self._interval:
                 # Others wait for us to read, see baseline.kernel.reclaiming.
@@ -169,8 +186,8 @@ class KernelSource:
         while not is_last:
             ticks += 1
             due = min(began + ticks * self._interval, ends)
-            while (now := time.monotonic()) < due and not stop() and not self._reclaimer.is_urgent:
-                yield from self._wait(min(due - now, _LONGEST_WAIT))
+            while (now := time.monotonic()) < due and not stop() and not self._must_hurry(now):
+                yield from self._wait(min(due - now, longest_wait))
             # Asked before the last reading, which then holds all that was done by now.
             is_last = stop() or time.monotonic() >= ends
             closed = time.monotonic()
@@ -209,6 +226,7 @@ class KernelSource:
             is_ours = left is not None and left.serial == self._collector.serial
             self._events = RingBuffer(events, read_on=is_ours)
             stack.callback(self._events.close)
+            self._poll.register(self._events.descriptor, select.EPOLLIN)
         else:
             self._say("Another command takes the first sights: here all comes with the windows")
 
@@ -256,9 +274,9 @@ class KernelSource:
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""
         mark = commit(self._reclaimer.is_urgent)
-        if self._position:
-            self._position.say_alive()
         if mark is None:
+            if self._position:
+                self._position.say_alive()
             return
         if self._position:
             tables = self._reading.tables.position()
@@ -282,11 +300,17 @@ class KernelSource:
         self._epoch = self._collector.epoch  # before the tables: all up to here will be read
         return self._reading.interval(seconds)
 
+    def _must_hurry(self, now: float) -> bool:
+        """Whether group numbers may run out, now and then."""
+        if now < self._next_look:
+            return False
+        self._next_look = now + _BETWEEN_QUESTIONS
+        return self._reclaimer.is_urgent
+
     def _wait(self, seconds: float) -> Iterator[Sighting]:
+        self._poll.poll(seconds, _DESCRIPTORS)
         if self._events is None:
-            time.sleep(seconds)
             return
-        self._events.wait(seconds)
         wall_clock = time.time_ns() - time.monotonic_ns()
         tracker = self._reading.tracker
         for record in self._events.records():
