@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from baseline.alerts.alert import Alert, RaisedBy, iso_time
 from baseline.alerts.allowance import Allowance
-from baseline.alerts.detector import REPEAT_AFTER, Detector, Folded
+from baseline.alerts.detector import REPEAT_AFTER, Detector
+from baseline.alerts.watched import Folded
 from baseline.interval import Interval
 from baseline.model.score import Signal
 from baseline.sighting import Observation
@@ -54,7 +55,7 @@ class Counts(NamedTuple):
         held_back: alerts that have no report, because there were too many.
         held_back_items: items in them that learning never saw.
         folded_windows, folded_items, folded_sightings: as in
-            :class:`baseline.alerts.detector.Folded`, since it opened.
+            :class:`baseline.alerts.watched.Folded`, since it opened.
     """
 
     alerts: int
