@@ -121,10 +121,6 @@ class Interval:
         """Those of all windows."""
         return [_ledger(row) for row in self.tallies.tolist()]
 
-    def ledger(self, rows: Sequence[int]) -> Ledger:
-        """Where the counts of some windows went, all together."""
-        return _ledger(self.tallies[rows].sum(axis=0).tolist())
-
     def are_complete(self) -> npt.NDArray[np.bool_]:
         """What :attr:`baseline.window.Ledger.is_complete` says of each window, shape (rows,)."""
         counted, arrived, lost = np.split(self.tallies, [1, 3], axis=2)

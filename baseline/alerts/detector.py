@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Container as ContainerOf
 from dataclasses import replace
 
+import numpy as np
+
 from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
 from baseline.alerts.flood import Flood, flood_in, folded_in
 from baseline.alerts.lasting_shift import LastingShift
@@ -60,14 +62,13 @@ class Detector:
     Args:
         models: by workload.
         repeat_after: seconds.
-        container_of: the container that a replica is, if any; asked with each observation.
+        container_of: the container that a replica is, if any; asked at the first sight of it.
 
     Attributes:
         windows, alerts: how many there have been.
         judged: windows of workloads that have a model.
         latest: score of the window observed last, with what was reported before; ``None`` where
-            there is no model of it.
-        scores: workload -> score of its last window, without what was reported before.
+            there is no model of it; of windows observed one by one.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Detector:
         self.judged = 0
         self.alerts = 0
         self.latest: Score | None = None
-        self.scores: dict[str, Score] = {}
+        self._scores: dict[str, Score] = {}  # of windows that were observed one by one
         self._watched = {name: Watched(model) for name, model in models.items()}
         self._repeat_after = round(repeat_after * 1e9)
         self._container_of = container_of
@@ -89,6 +90,8 @@ class Detector:
         self._without_model: dict[str, bool] = {}
         self._quiet = QuietIntervals(models)
         self._interval: Interval | None = None
+        self._rows: dict[str, list[int]] = {}  # of its windows, by workload
+        self._may_rest = np.empty(0, np.bool_)  # by row
 
     def observe_quiet(
         self, interval: Interval, but_of: ContainerOf[str] = ()
@@ -105,23 +108,38 @@ class Detector:
         Returns:
             The rows of the quiet windows, and those of the others, to be observed one by one.
         """
+        if not (self._interval and interval.replicas is self._interval.replicas):
+            self._arrange(interval.replicas)
         self._interval = interval
-        are_quiet = self._quiet.of(interval) & interval.are_complete()
-        quiet: list[int] = []
-        others: list[int] = []
-        for row, is_quiet in enumerate(are_quiet.tolist()):
-            workload, replica = interval.replicas[row]
-            watched = self._watched.get(workload)
-            if is_quiet and watched and watched.rests(replica) and workload not in but_of:
-                quiet.append(row)
-                self._container_of(replica)
-                self.scores[workload] = self.latest = watched.model.score_of_nothing
-                watched.running.pop(replica, None)
-            else:
-                others.append(row)
+        self._scores = {w: score for w, score in self._scores.items() if w not in self._rows}
+        are_quiet = self._quiet.of(interval) & interval.are_complete() & self._may_rest
+        for workload, watched in self._watched.items():
+            if watched.running or watched.shifts or workload in but_of:
+                for row in self._rows.get(workload, ()):
+                    replica = interval.replicas[row].replica
+                    if workload in but_of or not watched.rests(replica):
+                        are_quiet[row] = False
+                    elif are_quiet[row]:
+                        watched.running.pop(replica, None)
+                        watched.shifts.pop(replica, None)
+        quiet = np.flatnonzero(are_quiet).tolist()
         self.windows += len(quiet)
         self.judged += len(quiet)
-        return quiet, others
+        return quiet, np.flatnonzero(~are_quiet).tolist()
+
+    def _arrange(self, replicas: Sequence[Replica]) -> None:
+        """Get to know whose windows come from now on."""
+        self._rows = {}
+        self._may_rest = np.zeros(len(replicas), np.bool_)
+        for row, (workload, replica) in enumerate(replicas):
+            self._container_of(replica)
+            if watched := self._watched.get(workload):
+                self._rows.setdefault(workload, []).append(row)
+                self._may_rest[row] = watched.nothing_is_quiet
+
+    def score_of(self, workload: str) -> Score:
+        """Score of its last window, without what was reported before; it has a model."""
+        return self._scores.get(workload) or self._watched[workload].model.score_of_nothing
 
     def observe(self, observation: Observation) -> Alert | None:
         """Judge what a source yielded.
@@ -219,7 +237,7 @@ class Detector:
         quiet = model.score_of_quiet(window)
         if quiet and not quiet.is_anomaly and shift.bits < model.shift_threshold:
             # As most are: what is below would come to the same, and take five times as long.
-            self.latest = self.scores[window.workload] = quiet
+            self.latest = self._scores[window.workload] = quiet
             shift.add(window, quiet.bits, ())
             if _is_near(watched.shifted, window.end, self._repeat_after):
                 shift.reset()
@@ -228,7 +246,7 @@ class Detector:
         repeated = self._repeated(watched, window)
         if repeated:
             score = model.score(window, without=repeated, explained=False)
-        self.scores[window.workload] = score
+        self._scores[window.workload] = score
         shift.add(window, score.bits, repeated)
         if _is_near(watched.shifted, window.end, self._repeat_after):
             shift.reset()

@@ -195,7 +195,7 @@ class WatchMetrics:
             self._unaccounted.labels(workload, signal).inc(abs(tally.missing))
         self._repeated.labels(workload).inc(detector.folded - self._folded)
         self._folded = detector.folded
-        score = detector.scores[workload]
+        score = detector.score_of(workload)
         self._score.labels(workload).set(score.bits)
         self._threshold.labels(workload).set(score.threshold)
         self._last.labels(workload).set(end / 1e9)

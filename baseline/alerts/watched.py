@@ -87,11 +87,11 @@ class Watched:
     def rests(self, replica: str) -> bool:
         """Whether one more quiet window of a replica changes nothing of what is remembered."""
         shift = self.shifts.get(replica)
-        return self._nothing_is_quiet and (shift is None or shift.bits == 0)
+        return self.nothing_is_quiet and (shift is None or shift.bits == 0)
 
     @cached_property
-    def _nothing_is_quiet(self) -> bool:
-        """So it is, but for models of next to nothing."""
+    def nothing_is_quiet(self) -> bool:
+        """Whether nothing is no evidence: so it is, but for models of next to nothing."""
         nothing = self.model.score_of_nothing
         return step(0, nothing.bits) == 0 < self.model.shift_threshold and not nothing.is_anomaly
 

@@ -53,7 +53,7 @@ class Watching:
         self._tell(reports)
         if self.metrics:
             self.metrics.observe_quiet(interval, quiet, self.detector)
-        self.losses.add_complete(interval.ledger(quiet))
+        self.losses.add_complete(interval.tallies[quiet].sum(axis=0))
         self._advance(len(quiet))
         for window in interval.windows(others):
             self.take(window)

@@ -173,6 +173,7 @@ class KernelSource:
                 return
             time.sleep(_BETWEEN_QUESTIONS)
             tracker.refresh()
+            tracker.notice()
             if time.monotonic() >= opened + self._interval:
                 # Others wait for us to read, see baseline.kernel.reclaiming.
                 now = time.monotonic()

@@ -122,7 +122,7 @@ class Tampering:
     def _changed_pins(self) -> Iterable[str]:
         folder = self._collector.pin
         before = self._folders
-        self._folders = [_folder_state(path) for path in (folder, COUNTING_PIN.parent)]
+        self._folders = [_folder_state(path) for path in (str(folder), str(COUNTING_PIN.parent))]
         if self._folders == before and all(state and state.has_settled for state in before):
             return
         # A pin has an inode of its own: one that was replaced has another.
@@ -276,9 +276,9 @@ class _FolderState(NamedTuple):
     has_settled: bool
 
 
-def _folder_state(folder: Path) -> _FolderState | None:
+def _folder_state(folder: str) -> _FolderState | None:
     try:
-        its = os.stat(folder)  # noqa: PTH116 - as below
+        its = os.stat(folder)  # noqa: PTH116 - a Path takes several times as long
     except FileNotFoundError:
         return None
     has_settled = not 0 <= time.time_ns() - its.st_ctime_ns < _COARSE

@@ -81,14 +81,14 @@ class Tracker:
         self.groups: dict[int, Tracked] = {}
 
     def refresh(self, *, at_once: bool = False) -> None:
-        """Track what matches by now; take notice of what the kernel tracked by itself.
+        """Track what matches by now and the kernel did not by itself.
 
         Args:
             at_once: look at all cgroups now, because somebody meddles with the tracking.
         """
         if at_once or self._must_look or self._may_have_missed_some():
             self._look()
-        self.notice()
+            self.notice()
         # The kernel counts those that appear, also if they are gone before we look.
         by_kernel = int(self._program.control["groups_exhausted"][0])
         exhausted = max(by_kernel, len(self._left_out))

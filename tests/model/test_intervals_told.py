@@ -106,7 +106,7 @@ class Watch:
         detector = self.detector
         return (
             (detector.windows, detector.judged, detector.alerts, detector.folded),
-            detector.scores.get("api"),  # which replica of web is the last one, nobody can say
+            detector.score_of("api"),  # which replica of web is the last one, nobody can say
             detector.workloads_without_model(),
             [detector.folded_of(name) for name in ("web", "api")],
             list(self.incidents.open),
