@@ -4,7 +4,9 @@ Sightings are hints for speed and context; what is counted is in the windows alo
 reports an item once for each slot it takes, so the same n-gram may be sighted again on another CPU.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from baseline.window import NODE, Connection, Execution, Image, Window
@@ -39,7 +41,7 @@ class Sighting:
         workload, replica: as in :class:`baseline.window.Window`.
         time: wall-clock time in nanoseconds since the epoch.
         item: the packed n-gram, the execution or the connection.
-        process: who did it; ``None`` where the kernel cannot tell (inbound connections).
+        who: the process that did it, or what finds that out: nobody asks of what is known anyway.
         node: name of the machine.
     """
 
@@ -47,8 +49,13 @@ class Sighting:
     replica: str
     time: int
     item: int | Execution | Connection
-    process: Process | None
+    who: Process | Callable[[], Process | None] | None
     node: str = NODE
+
+    @cached_property
+    def process(self) -> Process | None:
+        """Who did it; ``None`` where the kernel cannot tell (inbound connections)."""
+        return self.who() if callable(self.who) else self.who
 
 
 Observation = Window | Sighting

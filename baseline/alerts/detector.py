@@ -1,18 +1,21 @@
 """From observations to alerts: what is anomalous, and has not been told already."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from collections.abc import Container as ContainerOf
+from dataclasses import replace
+
+import numpy as np
 
 from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
-from baseline.alerts.allowance import Allowance
-from baseline.alerts.flood import Flood, NewThisSecond, flood_in, folded_in
+from baseline.alerts.flood import Flood, flood_in, folded_in
 from baseline.alerts.lasting_shift import LastingShift
+from baseline.alerts.watched import Folded, Watched, remember
 from baseline.container import Container
+from baseline.interval import Interval, Replica
+from baseline.model.quiet_intervals import QuietIntervals
 from baseline.model.running_window import RunningWindow
 from baseline.model.score import (
     LEAST_P_VALUE,
-    NOVELTIES,
     Call,
     Item,
     Score,
@@ -22,11 +25,8 @@ from baseline.model.score import (
     signal_of,
 )
 from baseline.model.workload_model import WorkloadModel
-from baseline.sighting import Observation, Process, Sighting
+from baseline.sighting import Observation, Sighting
 from baseline.window import Window, is_folded
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 REPEAT_AFTER = 600.0
 """Seconds after which an alert may tell the same again."""
@@ -34,76 +34,8 @@ REPEAT_AFTER = 600.0
 LASTS_FOR = 10.0
 """Seconds after which an unusual volume of calls that comes again is another one."""
 
-REMEMBERED = 4096
-"""Items of each kind remembered for a workload; beyond it the oldest are forgotten."""
-
-JUDGED = 256
-"""First sights of each signal of a workload that are judged in a second; the others wait."""
-
-_FIRST_SIGHTS = {
-    Signal.NGRAMS: (4, 1.0),
-    Signal.CALLS: (4, 1.0),
-    Signal.EXECUTIONS: (16, 4.0),
-    Signal.CONNECTIONS_IN: (16, 4.0),
-    Signal.CONNECTIONS_OUT: (16, 4.0),
-}
-"""How many alerts first sights of each signal raise: at once, and then in a second."""
-
 _SAME_ACT = 0.1
 """Seconds in which the system calls of a process belong to its program, which was told of."""
-
-
-class Folded(NamedTuple):
-    """What was held back of a workload, since the beginning.
-
-    Attributes:
-        windows: anomalous by nothing but what was told before, or by more of a flood that was.
-        items: new items in windows of the second kind, anew in each window.
-        sightings: first sights that were too many to be judged before their window.
-    """
-
-    windows: int = 0
-    items: int = 0
-    sightings: int = 0
-
-
-@dataclass
-class _Watched:
-    """What is remembered of one workload, all of it bounded.
-
-    Attributes:
-        model: what was learned.
-        reported: item -> when an alert told of it; the oldest first.
-        processes: item that the model does not know -> who did it, from its first sight.
-        acting: id of a process -> when an alert told of its program at first sight.
-        running: replica -> what was sighted since its last window.
-        judged: by signal, how many first sights may be judged.
-        telling: by signal, how many alerts first sights may raise.
-        this_second: what was sighted, known to be a flood or not.
-        flooded: when an alert told of a flood; ``None`` for never.
-        shifts: replica -> the evidence that its latest windows add up to.
-        shifted: when an alert told of a lasting shift; ``None`` for never.
-        folded: what was held back.
-        told: the windows among it that alerts have told of.
-    """
-
-    model: WorkloadModel
-    reported: dict[Item, int] = field(default_factory=dict)
-    processes: dict[Item, Process] = field(default_factory=dict)
-    acting: dict[int, int] = field(default_factory=dict)
-    running: dict[str, RunningWindow] = field(default_factory=dict)
-    judged: dict[Signal, Allowance] = field(
-        default_factory=lambda: {signal: Allowance(JUDGED, JUDGED) for signal in NOVELTIES}
-    )
-    telling: dict[Signal, Allowance] = field(
-        default_factory=lambda: {s: Allowance(*rate) for s, rate in _FIRST_SIGHTS.items()}
-    )
-    this_second: NewThisSecond = field(default_factory=NewThisSecond)
-    flooded: int | None = None
-    shifts: dict[str, LastingShift] = field(default_factory=dict)
-    shifted: int | None = None
-    folded: Folded = field(default_factory=Folded)
-    told: int = 0
 
 
 class Detector:
@@ -130,14 +62,13 @@ class Detector:
     Args:
         models: by workload.
         repeat_after: seconds.
-        container_of: the container that a replica is, if any; asked with each observation.
+        container_of: the container that a replica is, if any; asked at the first sight of it.
 
     Attributes:
         windows, alerts: how many there have been.
         judged: windows of workloads that have a model.
         latest: score of the window observed last, with what was reported before; ``None`` where
-            there is no model of it.
-        scores: workload -> score of its last window, without what was reported before.
+            there is no model of it; of windows observed one by one.
     """
 
     def __init__(
@@ -151,12 +82,64 @@ class Detector:
         self.judged = 0
         self.alerts = 0
         self.latest: Score | None = None
-        self.scores: dict[str, Score] = {}
-        self._watched = {name: _Watched(model) for name, model in models.items()}
+        self._scores: dict[str, Score] = {}  # of windows that were observed one by one
+        self._watched = {name: Watched(model) for name, model in models.items()}
         self._repeat_after = round(repeat_after * 1e9)
         self._container_of = container_of
         self._lasts_for = round(min(repeat_after, LASTS_FOR) * 1e9)
         self._without_model: dict[str, bool] = {}
+        self._quiet = QuietIntervals(models)
+        self._interval: Interval | None = None
+        self._rows: dict[str, list[int]] = {}  # of its windows, by workload
+        self._may_rest = np.empty(0, np.bool_)  # by row
+
+    def observe_quiet(
+        self, interval: Interval, but_of: ContainerOf[str] = ()
+    ) -> tuple[list[int], list[int]]:
+        """Take the quiet windows of an interval, all at once, as :meth:`observe` takes each.
+
+        Those are left of which something may have to be told: also where counts were lost, or
+        where the windows before add up to a shift.
+
+        Args:
+            interval: what a source yielded, each of its intervals.
+            but_of: workloads of which all windows are left.
+
+        Returns:
+            The rows of the quiet windows, and those of the others, to be observed one by one.
+        """
+        if not (self._interval and interval.replicas is self._interval.replicas):
+            self._arrange(interval.replicas)
+        self._interval = interval
+        self._scores = {w: score for w, score in self._scores.items() if w not in self._rows}
+        are_quiet = self._quiet.of(interval) & interval.are_complete() & self._may_rest
+        for workload, watched in self._watched.items():
+            if watched.running or watched.shifts or workload in but_of:
+                for row in self._rows.get(workload, ()):
+                    replica = interval.replicas[row].replica
+                    if workload in but_of or not watched.rests(replica):
+                        are_quiet[row] = False
+                    elif are_quiet[row]:
+                        watched.running.pop(replica, None)
+                        watched.shifts.pop(replica, None)
+        quiet = np.flatnonzero(are_quiet).tolist()
+        self.windows += len(quiet)
+        self.judged += len(quiet)
+        return quiet, np.flatnonzero(~are_quiet).tolist()
+
+    def _arrange(self, replicas: Sequence[Replica]) -> None:
+        """Get to know whose windows come from now on."""
+        self._rows = {}
+        self._may_rest = np.zeros(len(replicas), np.bool_)
+        for row, (workload, replica) in enumerate(replicas):
+            self._container_of(replica)
+            if watched := self._watched.get(workload):
+                self._rows.setdefault(workload, []).append(row)
+                self._may_rest[row] = watched.nothing_is_quiet
+
+    def score_of(self, workload: str) -> Score:
+        """Score of its last window, without what was reported before; it has a model."""
+        return self._scores.get(workload) or self._watched[workload].model.score_of_nothing
 
     def observe(self, observation: Observation) -> Alert | None:
         """Judge what a source yielded.
@@ -174,7 +157,7 @@ class Detector:
             self.judged += 1
             return self._observe_window(observation, watched)
         if observation.workload not in self._without_model:
-            _remember(self._without_model, observation.workload, False)
+            remember(self._without_model, observation.workload, False)
         return None
 
     @property
@@ -193,18 +176,19 @@ class Detector:
         self._without_model |= dict.fromkeys(names, True)
         return names
 
-    def _observe_sighting(self, sighting: Sighting, watched: _Watched) -> Alert | None:
-        item, time, process = sighting.item, sighting.time, sighting.process
+    def _observe_sighting(self, sighting: Sighting, watched: Watched) -> Alert | None:
+        item, time = sighting.item, sighting.time
         news = watched.model.novelties(item)
         if not news:
             return None
+        process = sighting.process
         if process:
             for new in news:
-                _remember(watched.processes, new, process)
+                remember(watched.processes, new, process)
         running = watched.running.get(sighting.replica)
         if running is None:
-            running = RunningWindow(watched.model, None)
-            _remember(watched.running, sighting.replica, running)
+            running = RunningWindow(watched.model, self._last_window(sighting))
+            remember(watched.running, sighting.replica, running)
         # What is older than the last window was judged with it.
         news = [n for n in news if n not in running and not self._recently(watched, n, time)]
         if time <= running.since or not news:
@@ -228,7 +212,7 @@ class Detector:
             return None
         watched.telling[signal].take(time)
         if process and signal == Signal.EXECUTIONS:
-            _remember(watched.acting, process.pid, time)
+            remember(watched.acting, process.pid, time)
         if flood:
             watched.flooded = time
         since, unseen = running.start or time, running.items
@@ -236,16 +220,24 @@ class Detector:
         test = RaisedBy.FLOOD if flood else RaisedBy.FIRST_SIGHT
         return self._alert(watched, sighting, score, test, unseen=unseen, flood=flood, since=since)
 
-    def _observe_window(self, window: Window, watched: _Watched) -> Alert | None:
+    def _last_window(self, sighting: Sighting) -> Window | None:
+        """The window before a sighting, where it was quiet."""
+        its = Replica(sighting.workload, sighting.replica)
+        if self._interval is None or its not in self._interval.replicas:
+            return None
+        (window,) = self._interval.windows([self._interval.replicas.index(its)])
+        return window
+
+    def _observe_window(self, window: Window, watched: Watched) -> Alert | None:
         model = watched.model
         running = RunningWindow(model, window)
-        _remember(watched.running, window.replica, running)
+        remember(watched.running, window.replica, running)
         shift = watched.shifts.pop(window.replica, None) or LastingShift()
-        _remember(watched.shifts, window.replica, shift)
+        remember(watched.shifts, window.replica, shift)
         quiet = model.score_of_quiet(window)
         if quiet and not quiet.is_anomaly and shift.bits < model.shift_threshold:
             # As most are: what is below would come to the same, and take five times as long.
-            self.latest = self.scores[window.workload] = quiet
+            self.latest = self._scores[window.workload] = quiet
             shift.add(window, quiet.bits, ())
             if _is_near(watched.shifted, window.end, self._repeat_after):
                 shift.reset()
@@ -254,7 +246,7 @@ class Detector:
         repeated = self._repeated(watched, window)
         if repeated:
             score = model.score(window, without=repeated, explained=False)
-        self.scores[window.workload] = score
+        self._scores[window.workload] = score
         shift.add(window, score.bits, repeated)
         if _is_near(watched.shifted, window.end, self._repeat_after):
             shift.reset()
@@ -298,7 +290,7 @@ class Detector:
             watched, judged, score, test, unseen=unseen, already_reported=len(repeated)
         )
 
-    def _repeated(self, watched: _Watched, window: Window) -> set[Item]:
+    def _repeated(self, watched: Watched, window: Window) -> set[Item]:
         """What a window shows that an alert told of not long ago."""
         if not watched.reported:
             return set()
@@ -310,12 +302,12 @@ class Detector:
         if any(isinstance(item, Volume) for item in repeated):
             for surprise in watched.model.signals[Signal.VOLUMES].surprises(window):
                 if surprise.item in repeated:  # it lasts
-                    _remember(watched.reported, surprise.item, window.end)
+                    remember(watched.reported, surprise.item, window.end)
         return repeated
 
     def _alert(
         self,
-        watched: _Watched,
+        watched: Watched,
         observation: Observation,
         score: Score,
         test: RaisedBy,
@@ -353,16 +345,16 @@ class Detector:
         watched.told = watched.folded.windows
         self.alerts += 1
         for item in [*unseen, *reversed(evidence)]:  # what was shown is forgotten last
-            _remember(watched.reported, item, end)
+            remember(watched.reported, item, end)
         return alert
 
-    def _recently(self, watched: _Watched, item: Item, time: int) -> bool:
+    def _recently(self, watched: Watched, item: Item, time: int) -> bool:
         """Whether an alert told of this not long ago."""
         limit = self._lasts_for if isinstance(item, Volume) else self._repeat_after
         return _is_near(watched.reported.get(item), time, limit)
 
 
-def _fold(watched: _Watched, items: int = 0) -> None:
+def _fold(watched: Watched, items: int = 0) -> None:
     """Count a window of which no alert tells, with so many new items in it."""
     folded = watched.folded
     watched.folded = folded._replace(windows=folded.windows + 1, items=folded.items + items)
@@ -381,11 +373,3 @@ def _is_near(told: int | None, time: int, limit: int) -> bool:
 def _tells(score: Score) -> bool:
     """Whether there is something to tell: a model of next to nothing may alert from 0 bits on."""
     return score.is_anomaly and bool(score.evidence)
-
-
-def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    """Put into a memory of bounded size, at its young end."""
-    memory.pop(key, None)
-    memory[key] = value
-    if len(memory) > REMEMBERED:
-        del memory[next(iter(memory))]

@@ -18,7 +18,9 @@ from typing import NamedTuple
 
 from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.allowance import Allowance
-from baseline.alerts.detector import REPEAT_AFTER, Detector, Folded
+from baseline.alerts.detector import REPEAT_AFTER, Detector
+from baseline.alerts.watched import Folded
+from baseline.interval import Interval
 from baseline.model.score import Signal
 from baseline.moments import iso_time
 from baseline.sighting import Observation
@@ -54,7 +56,7 @@ class Counts(NamedTuple):
         held_back: alerts that have no report, because there were too many.
         held_back_items: items in them that learning never saw.
         folded_windows, folded_items, folded_sightings: as in
-            :class:`baseline.alerts.detector.Folded`, since it opened.
+            :class:`baseline.alerts.watched.Folded`, since it opened.
     """
 
     alerts: int
@@ -249,6 +251,17 @@ class Incidents:
         self._quiet = round(quiet * 1e9)
         self._looked: int | None = None
 
+    def observe_quiet(self, interval: Interval) -> tuple[list[Report], list[int], list[int]]:
+        """Take the quiet windows of an interval, all at once.
+
+        Returns:
+            What is to be told before the others, and what
+            :meth:`baseline.alerts.detector.Detector.observe_quiet` returns.
+        """
+        reports = self._round(interval.end) if self._must_look(interval.end) else []
+        self.latest = None
+        return reports, *self._detector.observe_quiet(interval, self.open)
+
     def observe(self, observation: Observation) -> list[Report]:
         """Judge what a source yielded.
 
@@ -257,11 +270,7 @@ class Incidents:
         """
         time = observation.end if isinstance(observation, Window) else observation.time
         workload = observation.workload
-        if self._looked is None or abs(time - self._looked) >= _ROUND:
-            self._looked = time
-            reports = [report for name in list(self.open) for report in self._due(name, time)]
-        else:
-            reports = list(self._due(workload, time))
+        reports = self._round(time) if self._must_look(time) else list(self._due(workload, time))
         alert = self.latest = self._detector.observe(observation)
         folded = self._detector.folded_of(workload)
         incident = self.open.get(workload)
@@ -283,6 +292,14 @@ class Incidents:
             for incident in self.open.values()
             if (alert := incident.told(time, whatever=True))
         ]
+
+    def _must_look(self, time: int) -> bool:
+        return self._looked is None or abs(time - self._looked) >= _ROUND
+
+    def _round(self, time: int) -> list[Report]:
+        """What is due of all open incidents."""
+        self._looked = time
+        return [report for name in list(self.open) for report in self._due(name, time)]
 
     def _opened(self, alert: Alert, folded: Folded, time: int) -> Report:
         self.opened += 1

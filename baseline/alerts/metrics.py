@@ -7,7 +7,7 @@ is known when the watch begins, and so is that of the series.
 import ipaddress
 import socket
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from operator import contains
 from typing import NamedTuple, Self
@@ -19,9 +19,10 @@ from baseline.alerts.delivery import Delivery
 from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Incidents
 from baseline.errors import BaselineError, MissingLibraryError, UsageError
+from baseline.interval import Interval
 from baseline.model.score import Signal
 from baseline.sighting import Observation, Sighting
-from baseline.window import Histogram, Window, histogram_of
+from baseline.window import Histogram, Ledger, Window, histogram_of
 
 try:
     from prometheus_client import (
@@ -170,25 +171,31 @@ class WatchMetrics:
         elif isinstance(observation, Sighting):
             self._sights.labels(workload, histogram_of(observation.item)).inc()
         else:
-            self._observe_window(observation, detector)
+            self._observe_window(workload, observation.ledger, observation.end, detector)
         if alert:
             self._alerts.labels(workload, alert.signal).inc()
 
-    def _observe_window(self, window: Window, detector: Detector) -> None:
-        workload = window.workload
+    def observe_quiet(self, interval: Interval, rows: Sequence[int], detector: Detector) -> None:
+        """Count the windows of some rows, which the detector found to be quiet."""
+        ledgers = interval.ledgers()
+        for row in rows:
+            workload = interval.replicas[row].workload
+            self._observe_window(workload, ledgers[row], interval.end, detector)
+
+    def _observe_window(self, workload: str, ledger: Ledger, end: int, detector: Detector) -> None:
         self._windows.labels(workload).inc()
-        self._calls.labels(workload).inc(window.ledger.ngrams.counted)
+        self._calls.labels(workload).inc(ledger.ngrams.counted)
         for signal in (*Histogram, _EVENTS):
-            tally = getattr(window.ledger, signal)
+            tally = getattr(ledger, signal)
             self._overflowed.labels(workload, signal).inc(tally.overflowed)
             self._lost.labels(workload, signal).inc(tally.lost)
             self._unaccounted.labels(workload, signal).inc(abs(tally.missing))
         self._repeated.labels(workload).inc(detector.folded - self._folded)
         self._folded = detector.folded
-        score = detector.scores[workload]
+        score = detector.score_of(workload)
         self._score.labels(workload).set(score.bits)
         self._threshold.labels(workload).set(score.threshold)
-        self._last.labels(workload).set(window.end / 1e9)
+        self._last.labels(workload).set(end / 1e9)
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
-from baseline.window import Histogram, Ledger, Window
+import numpy as np
+import numpy.typing as npt
+
+from baseline.window import Histogram, Ledger, Tally, Window
 
 
 class LossReport:
@@ -15,6 +18,7 @@ class LossReport:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._total = Ledger()
+        self._complete = np.zeros((4, 4), np.int64)
         self._told: set[str] = set()
 
     def add(self, window: Window) -> None:
@@ -26,9 +30,14 @@ class LossReport:
             self._told.add(window.workload)
             self._say(f"Warning: {window.workload}: {complaint}.")
 
+    def add_complete(self, tallies: npt.NDArray[np.int64]) -> None:
+        """Take ledgers into account that are all right, as numbers: one or the sum of many."""
+        self._complete += tallies
+
     def summary(self) -> str:
         """The end of a sentence about everything that was seen."""
-        return complaint_about(self._total) or "nothing lost"
+        complete = Ledger(*map(Tally._make, self._complete.tolist()))
+        return complaint_about(self._total + complete) or "nothing lost"
 
 
 def complaint_about(ledger: Ledger) -> str:

@@ -45,6 +45,10 @@ class LiveScreen(StopSignals):
         self._attend(0)
         return super().__call__()
 
+    @property
+    def woken(self) -> None:
+        """Nothing: keys are obeyed when the source asks."""
+
     def sleep(self, seconds: float) -> None:
         """Obey keys and draw for so long, or until it is time to stop."""
         end = time.monotonic() + seconds

@@ -96,9 +96,9 @@ class ProgressBar:
         ProgressBar.shown = None
         self._progress.stop()
 
-    def advance(self, note: str = "") -> None:
-        """One more window was seen."""
-        self._windows += 1
+    def advance(self, note: str = "", *, windows: int = 1) -> None:
+        """So many more windows were seen."""
+        self._windows += windows
         self._show(counted(self._windows, "window") + note)
 
     def report(self, status: str) -> None:

@@ -19,6 +19,7 @@ from baseline.cli.duration import seconds, window_seconds
 from baseline.cli.stopping import StopSignals
 from baseline.errors import BaselineError, UsageError
 from baseline.interference import Interference
+from baseline.interval import Interval, taken_apart
 from baseline.kernel.rights import WRITING, give_up_rights
 from baseline.kernel.source import Commit, KernelSource
 from baseline.recordings.reader import Recording
@@ -93,12 +94,12 @@ class Source(NamedTuple):
 
     architecture: str
     interval: float
-    observations: Iterator[Observation | Interference]
+    observations: Iterator[Interval | Observation | Interference]
     mark: int | None = None
 
     def windows(self) -> Iterator[Window]:
         """The windows among the observations, for those who only add up."""
-        return (o for o in self.observations if isinstance(o, Window))
+        return (o for o in taken_apart(self.observations) if isinstance(o, Window))
 
 
 _LIVE = (
@@ -234,7 +235,7 @@ def open_source(
         ) as kernel:
             give_up_rights(say, keep=WRITING if writes else ())
             commit = reader.commit if reader else _all_is_safe
-            observations = kernel.observations(options.duration, stop, commit)
+            observations = kernel.intervals(options.duration, stop, commit, stop.woken)
             yield Source(ARCHITECTURE, options.interval, observations, kernel.mark)
     else:
         recordings = [Recording(path) for path in options.recordings]

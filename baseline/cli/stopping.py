@@ -61,6 +61,7 @@ class StopSignals:
     def __init__(self) -> None:
         self._requested = False
         self._signals = 0
+        self._woken = -1
 
     def __call__(self) -> bool:
         """Whether somebody wants the work to end."""
@@ -71,6 +72,11 @@ class StopSignals:
         """Whether a signal asked for it."""
         return self._signals > 0
 
+    @property
+    def woken(self) -> int | None:
+        """Can be read as soon as somebody wants the work to end; ``None`` if it must be asked."""
+        return self._woken
+
     def sleep(self, seconds: float) -> None:
         """Sleep, unless and until somebody wants the work to end."""
         end = time.monotonic() + seconds
@@ -78,6 +84,7 @@ class StopSignals:
             time.sleep(min(left, LONGEST_WAIT))
 
     def __enter__(self) -> Self:
+        self._woken = os.eventfd(0)
         self._before = {n: signal.signal(n, self._request) for n in ending_signals()}
         return self
 
@@ -89,10 +96,12 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        os.close(self._woken)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self._requested = True
         self._signals += 1
+        os.eventfd_write(self._woken, 1)
         if number == signal.SIGHUP:
             _forget_lost_terminal()
         if number == signal.SIGINT and self._signals > 1:

@@ -17,6 +17,7 @@ from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import Reader, SourceOptions, open_source, source_options
 from baseline.cli.stopping import StopSignals
 from baseline.cli.verifying import verify_option
+from baseline.cli.watching import Watching
 from baseline.errors import ModelError
 from baseline.interference import Interference
 from baseline.memory import give_back
@@ -24,7 +25,6 @@ from baseline.model.budget import Budget
 from baseline.model.merging import window_length
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
-from baseline.window import Window
 from baseline.workloads.naming import container_of
 
 if TYPE_CHECKING:
@@ -148,18 +148,13 @@ def command(
         say_what_length_hides(learned, opened.interval, say)
         if metrics:
             metrics.follow(incidents, outputs.deliveries)
+        watching = Watching(detector, incidents, metrics, outputs, losses, progress)
         for observation in opened.observations:
             if isinstance(observation, Interference):
                 interferences += 1
                 outputs.write_interference(observation)
                 continue
-            for report in incidents.observe(observation):
-                outputs.write(report)
-            if metrics:
-                metrics.observe(observation, incidents.latest, detector)
-            if isinstance(observation, Window):
-                losses.add(observation)
-                progress.advance(f", {counted(detector.alerts, 'alert')}")
+            watching.take(observation)
             for workload in detector.workloads_without_model():
                 say(
                     f"There is no model of {workload} in {models}, which has models of {known} "

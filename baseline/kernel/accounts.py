@@ -11,44 +11,44 @@ import numpy as np
 import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
-"""A count for each group, shape (groups,)."""
+"""A count for each group, shape (groups,), or of each signal, shape (signals, groups)."""
 
 
-class Account:
-    """The account of one signal, by group, from the loading of the program on.
+class Accounts:
+    """The accounts of all signals, by group, from the loading of the program on.
 
     Args:
+        signals: how many there are.
         groups: how many groups there can be.
         in_hand: events that may be counted but not yet in a table: one for each CPU.
     """
 
-    def __init__(self, groups: int, in_hand: int) -> None:
+    def __init__(self, signals: int, groups: int, in_hand: int) -> None:
         self._in_hand = in_hand
-        self._held = np.zeros(groups, np.int64)
-        self._lost = np.zeros(groups, np.int64)
-        self._counted = np.zeros(groups, np.int64)
+        # Held, lost and counted.
+        self._sums = np.zeros((3, signals, groups), np.int64)
 
-    def is_behind(self, count: Counts) -> bool:
+    def is_behind(self, signal: int, count: Counts) -> bool:
         """Whether the tables hold something unread, when the independent count is ``count``."""
-        used = len(count)
-        return bool((self._held[:used] + self._lost[:used] != count).any())
+        held, lost, _ = self._sums[:, signal, : len(count)]
+        return bool((held + lost != count).any())
 
-    def position(self, used: int) -> npt.NDArray[np.int64]:
+    def position(self, signal: int, used: int) -> npt.NDArray[np.int64]:
         """What was read so far of so many groups, shape (3, used)."""
-        return np.stack([self._held[:used], self._lost[:used], self._counted[:used]])
+        return self._sums[:, signal, :used]
 
-    def go_to(self, position: npt.NDArray[np.int64]) -> None:
-        """Take what :meth:`position` gave as read."""
-        self._held, self._lost, self._counted = position.copy()
+    def go_to(self, signal: int, position: npt.NDArray[np.int64]) -> None:
+        """Take what :meth:`position` gave as read, and nothing of groups beyond."""
+        self._sums[:, signal] = 0
+        self._sums[:, signal, : position.shape[1]] = position
 
-    def is_known(self, used: int) -> npt.NDArray[np.bool_]:
+    def are_known(self, used: int) -> npt.NDArray[np.bool_]:
         """Which of so many groups anything was ever counted of."""
-        return np.asarray(self.position(used).any(axis=0))
+        return np.asarray(self._sums[:, :, :used].any(axis=(0, 1)))
 
     def forget(self, groups: npt.NDArray[np.int64]) -> None:
         """Begin anew with groups whose counts were wiped."""
-        for count in (self._held, self._lost, self._counted):
-            count[groups] = 0
+        self._sums[:, :, groups] = 0
 
     def settle(
         self, *, recorded: Counts, overflowed: Counts, lost: Counts, before: Counts, after: Counts
@@ -56,18 +56,17 @@ class Account:
         """One reading of the groups that are in use, the first of all.
 
         Args:
-            recorded: growth of the main table since the last reading.
-            overflowed: growth of the overflow table since then.
+            recorded: growth of the main tables since the last reading, shape (signals, used).
+            overflowed: growth of the overflow tables since then.
             lost: events lost since the program was loaded.
             before: the kernel's independent count since it was loaded, read before all else.
             after: the same, read after all else.
 
         Returns:
-            Counted, recorded, overflowed and lost since the last reading, shape (4, used): the
-            fields of :class:`baseline.window.Tally`.
+            Counted, recorded, overflowed and lost since the last reading, shape
+            (4, signals, used): the fields of :class:`baseline.window.Tally`.
         """
-        used = len(recorded)
-        held, known_lost, known = self._held[:used], self._lost[:used], self._counted[:used]
+        held, known_lost, known = self._sums[:, :, : recorded.shape[1]]
         held += recorded + overflowed
         counted = np.clip(held + lost, before - self._in_hand, after)
         growth = np.stack([counted - known, recorded, overflowed, lost - known_lost])

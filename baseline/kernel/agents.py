@@ -71,6 +71,7 @@ class Agent:
         self._lines = (version, *globs)
         self._path = self._directory / str(os.getpid())
         self._descriptor = -1
+        self._acknowledged = 0
 
     def register(self) -> None:
         """Let the others know of us, until :meth:`leave` or the end of the process.
@@ -91,7 +92,9 @@ class Agent:
 
     def acknowledge(self, epoch: int) -> None:
         """Say that all counts of before this epoch were read and taken."""
-        os.pwrite(self._descriptor, _epoch_line(epoch).encode(), 0)
+        if epoch != self._acknowledged:
+            os.pwrite(self._descriptor, _epoch_line(epoch).encode(), 0)
+            self._acknowledged = epoch
 
     def leave(self) -> None:
         """We are no user any more."""

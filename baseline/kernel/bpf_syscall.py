@@ -27,6 +27,9 @@ _LINK_CREATE = 28
 
 _ANY, _NO_EXIST = 0, 1  # flags of an update
 
+_FEW = 256
+"""Entries that are asked for at once where there may be fewer; more take another call."""
+
 PER_CPU_HASH = 5
 """Map type whose values are one for each possible CPU."""
 
@@ -235,7 +238,7 @@ class BpfMap:
         return attributes
 
     def entries(self, chunk: int = 4096) -> Iterator[tuple[memoryview, memoryview]]:
-        """All entries of a hash map, in batches of keys and of values, each contiguous.
+        """All entries of a hash map or an array, in batches of keys and of values, each contiguous.
 
         An entry that is inserted meanwhile may or may not be among them.  (The kernel's cursor is
         a bucket number; a bucket that does not fit answers ENOSPC, and the batch grows.)
@@ -266,6 +269,11 @@ class BpfMap:
             if at_end:
                 return
             batch.in_batch = ctypes.addressof(cursor)
+
+    def contents(self) -> tuple[bytes, bytes]:
+        """All keys and all values, of a map of few entries; in one order while none changes."""
+        batches = list(self.entries(chunk=_FEW))
+        return b"".join(keys for keys, _ in batches), b"".join(values for _, values in batches)
 
     def close(self) -> None:
         """Let the descriptor go; the pin stays."""

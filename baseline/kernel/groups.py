@@ -40,7 +40,8 @@ class Groups:
 
     def appeared(self) -> Iterator[Group]:
         """Those that have come since the last call, whoever gave them their number."""
-        others = np.flatnonzero(self._program.owners["cgroup"] != self._seen)
+        used = self._program.look_for_groups()
+        others = np.flatnonzero(self._program.owners["cgroup"][:used] != self._seen[:used])
         owners = self._program.owners[others]
         for number, cgroup, state in zip(
             others.tolist(), owners["cgroup"].tolist(), owners["state"].tolist(), strict=True
@@ -55,7 +56,8 @@ class Groups:
 
     def ended(self) -> set[int]:
         """Numbers of the groups of which no more counts will come."""
-        return set(np.flatnonzero(self._program.owners["state"] == layout.GROUP_ENDED).tolist())
+        states = self._program.owners["state"][: self._program.groups]
+        return set(np.flatnonzero(states == layout.GROUP_ENDED).tolist())
 
     def is_tracked(self, cgroup: int) -> bool:
         """Whether a cgroup has a group."""

@@ -39,6 +39,7 @@ class LoadedProgram:
         ledgers: by group, shape (MAX_GROUPS,), dtype ``layout.LEDGER``, writable.
         owners: by group, shape (MAX_GROUPS,), dtype ``layout.OWNER``, writable.
         control: one, writable, dtype ``layout.CONTROL``.
+        groups: numbers of groups from here on had not been in use when we last looked.
 
     Raises:
         KernelError: a pin is missing.
@@ -48,6 +49,7 @@ class LoadedProgram:
         self.pin = pin
         self.maps: dict[str, BpfMap] = {}
         self.links: dict[str, int] = {}
+        self.groups = 0
 
     def __enter__(self) -> Self:
         self.open()
@@ -83,6 +85,15 @@ class LoadedProgram:
             os.close(descriptor)
         for opened in self.maps.values():
             opened.close()
+
+    def look_for_groups(self) -> int:
+        """Bring ``groups`` up to date: numbers are given from the lowest on, most of them never."""
+        # A wiped group has no cgroup any more, and may still count for a moment.
+        later = self.owners[self.groups :]
+        in_use = np.flatnonzero((later["cgroup"] != 0) | (later["state"] != layout.GROUP_FREE))
+        if len(in_use):
+            self.groups += int(in_use[-1]) + 1
+        return self.groups
 
     @property
     def serial(self) -> int:

@@ -4,7 +4,8 @@ The kernel goes on counting when a command is killed, or ends with ``--keep``; i
 everything, and this file says what of it was reported already.  It lies in ``/run``, which like the
 kernel's tables does not outlive the machine, and is replaced whole each time.  It is a line of JSON
 and then the bytes of all arrays: it is written once in an interval, and with a header for each
-array (:func:`numpy.save`) it took more than reading the tables.  For as long as it is fresh, what
+array (:func:`numpy.save`) it took more than reading the tables.  What follows them means nothing
+(:mod:`baseline.kernel.replaced_file`).  For as long as it is fresh, what
 its reader has not read is neither wiped nor let go.
 """
 
@@ -24,6 +25,7 @@ import numpy.typing as npt
 
 from baseline.invocation import this_command
 from baseline.kernel.agents import RUN_DIRECTORY, try_lock
+from baseline.kernel.replaced_file import ReplacedFile
 
 _DIRECTORY = RUN_DIRECTORY / "positions"
 
@@ -88,6 +90,7 @@ class PositionFile:
     def __init__(self, name: str) -> None:
         _DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = _DIRECTORY / f"{name}{_SUFFIX}"
+        self._file = ReplacedFile(self._path)
         lock = self._path.with_suffix(".lock")
         lock.touch()
         self._lock = lock.open("r+b", buffering=0)
@@ -96,7 +99,7 @@ class PositionFile:
         self.last_alive: float | None = _ALIVE.unpack(told)[0] if len(told) == _ALIVE.size else None
 
     def say_alive(self) -> None:
-        """Leave word for a successor that we ran until now."""
+        """Leave word for a successor that we ran until now, where no position is saved."""
         with suppress(OSError):  # it is for a message alone
             os.pwrite(self._lock.fileno(), _ALIVE.pack(time.monotonic()), 0)
 
@@ -109,12 +112,8 @@ class PositionFile:
         arrays = position.arrays
         kinds = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
         head = {**position._asdict(), "arrays": kinds}
-        unfinished = self._path.with_suffix(".tmp")
-        with unfinished.open("wb") as file:
-            file.write(json.dumps(head).encode() + b"\n")
-            file.writelines(np.ascontiguousarray(array).data for array in arrays.values())
-            file.flush()
-            unfinished.replace(self._path)
+        parts = [json.dumps(head).encode(), b"\n", *(its.tobytes() for its in arrays.values())]
+        self._file.write(b"".join(parts))
 
     def load(self) -> Position | None:
         """What was kept last; ``None`` where nothing was, it is too old, or it cannot be read."""
@@ -122,10 +121,11 @@ class PositionFile:
 
     def forget(self) -> None:
         """Let the successor begin with its own start."""
-        self._path.unlink(missing_ok=True)
+        self._file.remove()
 
     def close(self) -> None:
         """Let another process be this reader."""
+        self._file.close()
         self._lock.close()
 
 

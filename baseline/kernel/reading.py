@@ -1,18 +1,23 @@
 """Windows from the tables of one loaded program."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
+import numpy as np
+
+from baseline.interval import Interval, NgramEntries, Others, Replica
 from baseline.kernel.decoding import decode_connection, decode_execution
 from baseline.kernel.images import Images
 from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.position import Position
-from baseline.kernel.tables import GroupCounts, Tables
+from baseline.kernel.program import MAX_GROUPS
+from baseline.kernel.tables import Changes, Tables
 from baseline.kernel.tracker import Tracked, Tracker
-from baseline.window import Connection, Execution, Tally, Window
+from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector
+
+_NO_ROW = -1
 
 
 class Reading:
@@ -43,19 +48,33 @@ class Reading:
         self._serial = program.serial
         self._first_sights = first_sights
         self.images = Images(program.maps["images"], int(program.control["image_seed"][0]))
+        self._tracked: list[tuple[int, Tracked]] = []
+        self._replicas: tuple[Replica, ...] = ()
+        self._groups = np.empty(0, np.int64)
+        self._rows = np.full(MAX_GROUPS, _NO_ROW)
 
-    def windows(self, seconds: float) -> list[Window]:
+    def interval(self, seconds: float) -> Interval:
         """What every cgroup did since the last reading, which was so many seconds ago."""
         end = time.time_ns()
         ended = self.tracker.ended()
         changes = self.tables.read()
         self.tracker.notice()
-        windows = [
-            self._window(tracked, changes.get(group, GroupCounts()), end, int(seconds * 1e9))
-            for group, tracked in sorted(self.tracker.groups.items())
-        ]
+        self._arrange()
+        tallies = np.zeros((len(self._groups), *changes.tallies.shape[1:]), np.int64)
+        are_read = self._groups < len(changes.tallies)
+        tallies[are_read] = changes.tallies[self._groups[are_read]]
+        if not self._first_sights:
+            tallies[:, -1] = 0
+        interval = Interval(
+            self._replicas,
+            end,
+            int(seconds * 1e9),
+            self._ngrams(changes),
+            self._others(changes),
+            tallies,
+        )
         self.tracker.forget(ended)
-        return windows
+        return interval
 
     def gap_since(self, position: Position) -> list[Window]:
         """What was counted since a reader stopped, also where it ended since.
@@ -65,24 +84,41 @@ class Reading:
         if position.serial == self._serial:
             self.tables.go_to(position.arrays)
         self.tracker.notice()
-        return self.windows(time.monotonic() - position.time)
+        return list(self.interval(time.monotonic() - position.time).windows())
 
-    def _window(self, tracked: Tracked, counts: GroupCounts, end: int, length: int) -> Window:
+    def _arrange(self) -> None:
+        """Give each group that is ours a row."""
+        tracked = sorted(self.tracker.groups.items())
+        if tracked != self._tracked:
+            self._tracked = tracked
+            self._replicas = tuple(Replica(its.workload, its.path) for _, its in tracked)
+            self._groups = np.array([group for group, _ in tracked], np.int64)
+            self._rows[:] = _NO_ROW
+            self._rows[self._groups] = np.arange(len(tracked))
+
+    def _ngrams(self, changes: Changes) -> NgramEntries:
+        slots, overflow = changes.slots, changes.overflow
+        rows, ngrams, counts, places = slots.groups, slots.ngrams, slots.counts, slots.slots
+        rows = self._rows[rows]
+        if (rows == _NO_ROW).any():
+            ours = rows != _NO_ROW
+            rows, ngrams, counts, places = (part[ours] for part in (rows, ngrams, counts, places))
+        if len(overflow.counts):
+            others = self._rows[overflow.groups]
+            ours = others != _NO_ROW
+            rows = np.concatenate([rows, others[ours]])
+            ngrams = np.concatenate([ngrams, overflow.keys["ngram"][ours]])
+            counts = np.concatenate([counts, overflow.counts[ours]])
+        return NgramEntries(rows, ngrams, counts, places, slots.renewed)
+
+    def _others(self, changes: Changes) -> dict[int, Others]:
         # Different keys may mean one item: an IPv4 peer comes as either family.
-        executions: Counter[Execution] = Counter()
-        for key, count in counts.executions:
-            executions[decode_execution(key, self.images)] += count
-        connections: Counter[Connection] = Counter()
-        for key, count in counts.connections:
-            connections[decode_connection(key)] += count
-        return Window(
-            workload=tracked.workload,
-            replica=tracked.path,
-            start=end - length,
-            end=end,
-            observed=length,
-            ngrams=counts.ngrams,
-            executions=executions,
-            connections=connections,
-            ledger=counts.ledger if self._first_sights else replace(counts.ledger, events=Tally()),
-        )
+        found: defaultdict[int, Others] = defaultdict(Others)
+        for group, key, count in changes.executions.entries():
+            if (row := int(self._rows[group])) != _NO_ROW:
+                found[row].executions[decode_execution(key, self.images)] += count
+        for growth in (changes.connections, changes.folded):
+            for group, key, count in growth.entries():
+                if (row := int(self._rows[group])) != _NO_ROW:
+                    found[row].connections[decode_connection(key)] += count
+        return dict(found)

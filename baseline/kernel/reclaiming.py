@@ -54,9 +54,10 @@ class Reclaimer:
     @property
     def is_urgent(self) -> bool:
         """Whether so many groups wait that numbers may run out if they are not read soon."""
-        states = self._owners["state"]
-        waiting = np.count_nonzero((states != layout.GROUP_FREE) & (states != layout.GROUP_TRACKED))
-        return bool(waiting > _MANY)
+        # The number that is given next tells whether any was given since we looked.
+        if self._owners["state"][self._program.groups % MAX_GROUPS] != layout.GROUP_FREE:
+            self._program.look_for_groups()
+        return len(self._waiting()) > _MANY
 
     def advance(self, own_epoch: int) -> None:
         """Take the steps that are due.
@@ -64,17 +65,19 @@ class Reclaimer:
         Args:
             own_epoch: what this command has acknowledged.
         """
-        waiting = (self._owners["state"] != layout.GROUP_FREE) & (
-            self._owners["state"] != layout.GROUP_TRACKED
-        )
-        if not waiting.any() and not self._must_sweep:
+        waiting = self._waiting()
+        if not len(waiting) and not self._must_sweep:
             return
         role = Role("reclaiming")
         try:
             if role.held:
-                self._advance(np.flatnonzero(waiting), self._slowest_reader(own_epoch))
+                self._advance(waiting, self._slowest_reader(own_epoch))
         finally:
             role.close()
+
+    def _waiting(self) -> npt.NDArray[np.int64]:
+        states = self._owners["state"][: self._program.groups]
+        return np.flatnonzero((states != layout.GROUP_FREE) & (states != layout.GROUP_TRACKED))
 
     def _advance(self, waiting: npt.NDArray[np.int64], read_up_to: int) -> None:
         epochs = self._owners["epoch"][waiting]

@@ -6,7 +6,6 @@ eight bytes (length with a busy bit and a discard bit) and its content, rounded 
 """
 
 import mmap
-import select
 import struct
 from collections.abc import Iterator
 
@@ -25,6 +24,9 @@ class RingBuffer:
     Args:
         table: the map, of type ``BPF_MAP_TYPE_RINGBUF``.
         read_on: take what an earlier reader left; otherwise it is dropped.
+
+    Attributes:
+        descriptor: can be read when there may be something to take.
     """
 
     def __init__(self, table: BpfMap, *, read_on: bool = False) -> None:
@@ -40,15 +42,10 @@ class RingBuffer:
         )
         self._consumed = memoryview(self._consumer)[:_POSITION_SIZE].cast("Q")
         self._produced = memoryview(self._producer)[:_POSITION_SIZE].cast("Q")
-        self._poll = select.epoll()
-        self._poll.register(table.descriptor, select.EPOLLIN)
+        self.descriptor = table.descriptor
         self._position = self._consumed[0]
         if not read_on:
             self._go_to(self._produced[0])
-
-    def wait(self, seconds: float) -> None:
-        """Return when there may be something to read, or when the time is over."""
-        self._poll.poll(max(seconds, 0))
 
     def records(self) -> Iterator[bytes]:
         """Take the records that are there now."""
@@ -69,7 +66,6 @@ class RingBuffer:
 
     def close(self) -> None:
         """Unmap; the kernel goes on writing until the buffer is full."""
-        self._poll.close()
         self._consumed.release()
         self._produced.release()
         self._consumer.close()

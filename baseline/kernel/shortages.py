@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from baseline.kernel.loaded import Array
+import numpy as np
+
+from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.tracker import Tracked
 
 _OF_ALL = "{:,} system calls belong to no workload: no memory for their threads"
@@ -16,17 +18,15 @@ class Shortages:
     """Tells the user when one of the kernel's tables was too small.
 
     Args:
-        ledgers: the kernel's, by group, dtype ``layout.LEDGER``.
-        control: the kernel's counters of all, dtype ``layout.CONTROL``, shape (1,).
+        program: the loaded program.
         say: told in a sentence.
     """
 
-    def __init__(self, ledgers: Array, control: Array, say: Callable[[str], None]) -> None:
-        self._ledgers = ledgers
-        self._control = control
+    def __init__(self, program: LoadedProgram, say: Callable[[str], None]) -> None:
+        self._program = program
         self._say = say
-        self._unattributed = int(control["unattributed"][0])
-        self._told = {name: ledgers[name].copy() for name in _OF_GROUPS}
+        self._unattributed = int(program.control["unattributed"][0])
+        self._told = {name: program.ledgers[name].copy() for name in _OF_GROUPS}
 
     def check(self, groups: Mapping[int, Tracked]) -> None:
         """Say what has grown since the last check.
@@ -34,14 +34,17 @@ class Shortages:
         Args:
             groups: those of ours, by number.
         """
-        count = int(self._control["unattributed"][0])
+        count = int(self._program.control["unattributed"][0])
         if count > self._unattributed:
             self._say(_OF_ALL.format(count - self._unattributed))
             self._unattributed = count
         for name, sentence in _OF_GROUPS.items():
-            now = self._ledgers[name].copy()
+            used = self._program.groups
+            told, now = self._told[name][:used], self._program.ledgers[name][:used].copy()
+            if np.array_equal(now, told):
+                continue
             for number, tracked in groups.items():
-                growth = int(now[number]) - int(self._told[name][number])
+                growth = int(now[number]) - int(told[number])
                 if growth > 0:
                     self._say(f"{tracked.path}: {sentence.format(growth)}")
-            self._told[name] = now
+            told[:] = now

@@ -1,5 +1,6 @@
 """The kernel as a source: windows at a steady pace, and first sights the moment they happen."""
 
+import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -7,6 +8,7 @@ from typing import Self
 
 from baseline.errors import UsageError
 from baseline.interference import Interference
+from baseline.interval import Interval, taken_apart
 from baseline.invocation import this_command
 from baseline.kernel.agents import Role
 from baseline.kernel.collector import Collector, loaded_serials
@@ -24,8 +26,15 @@ from baseline.sighting import Observation, Sighting
 from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector
 
-_LONGEST_WAIT = 0.25
-"""Seconds after which a request to stop is noticed at the latest."""
+_LONGEST_WAIT = 1.0
+"""Seconds after which we look at the latest whether many cgroups came and went."""
+
+_BETWEEN_QUESTIONS = 0.25
+"""Seconds after which a request to stop is noticed that wakes nobody up, and the least between two
+looks at cgroups that came and went."""
+
+_DESCRIPTORS = 2
+"""What is waited for at most: first sights and a request to stop."""
 
 Commit = Callable[[bool], int | None]
 """Asked when all windows of an interval were taken, and told whether it is urgent to say yes.
@@ -90,11 +99,13 @@ class KernelSource:
         self._position_is_kept = True
         self._has_taken = False
         self._gap: list[Window] = []
+        self._next_look = 0.0
         self._stack = ExitStack()
         self.mark: int | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            self._poll = stack.enter_context(select.epoll())
             self._collector = stack.enter_context(self._collector)
             if not self._collector.kept:
                 for told in left_behind(loaded_serials(), self._reader):
@@ -104,7 +115,7 @@ class KernelSource:
             self._reading = Reading(
                 self._collector, self._selectors, self._say, first_sights=self._events is not None
             )
-            self._shortages = Shortages(self._collector.ledgers, self._collector.control, self._say)
+            self._shortages = Shortages(self._collector, self._say)
             self._reclaimer = Reclaimer(self._collector)
             self._read_on(left)
             self._tampering = Tampering(self._collector, self._reading.tracker, self._say)
@@ -134,7 +145,17 @@ class KernelSource:
         stop: Callable[[], bool] = lambda: False,
         commit: Commit = lambda _: 0,
     ) -> Iterator[Observation | Interference]:
-        """Windows of every workload at each interval, and sightings as they come.
+        """The same as :meth:`intervals`, with the windows of each interval taken apart."""
+        yield from taken_apart(self.intervals(duration, stop, commit))
+
+    def intervals(
+        self,
+        duration: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        commit: Commit = lambda _: 0,
+        woken: int | None = None,
+    ) -> Iterator[Interval | Observation | Interference]:
+        """What every workload did in each interval, and sightings as they come.
 
         Where a reader of our name was killed, or left the program loaded, the first windows hold
         what was counted since what it had taken, so that there is no gap.
@@ -144,12 +165,19 @@ class KernelSource:
                 goes on until ``stop`` says so.
             stop: asked several times a second.
             commit: see :data:`Commit`; without it all is safe that was taken.
+            woken: a descriptor that can be read as soon as ``stop`` says so: then it need not be
+                asked so often.
 
         Yields:
-            Windows and sightings, and what somebody did to the counting itself.  The last windows
-            are shorter than the interval, so that nothing that was counted is left out; and so are
-            others while cgroups come and go so fast that their numbers must be given back soon.
+            Intervals and sightings, the windows of a gap, and what somebody did to the counting
+            itself.  The last interval is shorter, so that nothing that was counted is left out;
+            and so are others while cgroups come and go so fast that their numbers must be given
+            back soon.
         """
+        longest_wait = _BETWEEN_QUESTIONS
+        if woken is not None:
+            longest_wait = _LONGEST_WAIT
+            self._poll.register(woken, select.EPOLLIN)
         yield from self._gap
         self._gap = []
         self._taken(commit)  # from the beginning on, a kill loses nothing
@@ -158,12 +186,13 @@ class KernelSource:
         while not tracker.groups:
             if stop():
                 return
-            time.sleep(_LONGEST_WAIT)
+            time.sleep(_BETWEEN_QUESTIONS)
             tracker.refresh()
+            tracker.notice()
             if time.monotonic() >= opened + self._interval:
                 # Others wait for us to read, see baseline.kernel.reclaiming.
                 now = time.monotonic()
-                yield from self._windows(now - opened)
+                yield self._interval_of(now - opened)
                 self._taken(commit)
                 opened = now
         began = time.monotonic()
@@ -173,15 +202,16 @@ class KernelSource:
         while not is_last:
             ticks += 1
             due = min(began + ticks * self._interval, ends)
-            while (now := time.monotonic()) < due and not stop() and not self._reclaimer.is_urgent:
-                yield from self._wait(min(due - now, _LONGEST_WAIT))
+            while (now := time.monotonic()) < due and not stop() and not self._must_hurry(now):
+                yield from self._wait(min(due - now, longest_wait))
             # Asked before the last reading, which then holds all that was done by now.
             is_last = stop() or time.monotonic() >= ends
             closed = time.monotonic()
-            yield from self._windows(closed - opened)
+            yield self._interval_of(closed - opened)
             self._taken(commit)
-            yield from self._tampering.check()
-            tracker.refresh()
+            found = self._tampering.check()
+            yield from found
+            tracker.refresh(at_once=bool(found))
             self._shortages.check(tracker.groups)
             opened = closed
             # After a pause (a suspended machine, a slow consumer) do not hurry through what was
@@ -212,6 +242,7 @@ class KernelSource:
             is_ours = left is not None and left.serial == self._collector.serial
             self._events = RingBuffer(events, read_on=is_ours)
             stack.callback(self._events.close)
+            self._poll.register(self._events.descriptor, select.EPOLLIN)
         else:
             self._say("Another command takes the first sights: here all comes with the windows")
 
@@ -261,9 +292,9 @@ class KernelSource:
     def _taken(self, commit: Commit) -> None:
         """Whoever takes the windows has taken them: go on from here, whatever happens."""
         mark = commit(self._reclaimer.is_urgent)
-        if self._position:
-            self._position.say_alive()
         if mark is None:
+            if self._position:
+                self._position.say_alive()
             return
         if self._position:
             tables = self._reading.tables.position()
@@ -284,21 +315,27 @@ class KernelSource:
         self._collector.agent.acknowledge(self._epoch)
         self._reclaimer.advance(self._epoch)
 
-    def _windows(self, seconds: float) -> list[Window]:
+    def _interval_of(self, seconds: float) -> Interval:
         self._epoch = self._collector.epoch  # before the tables: all up to here will be read
-        return self._reading.windows(seconds)
+        return self._reading.interval(seconds)
+
+    def _must_hurry(self, now: float) -> bool:
+        """Whether group numbers may run out, now and then."""
+        if now < self._next_look:
+            return False
+        self._next_look = now + _BETWEEN_QUESTIONS
+        return self._reclaimer.is_urgent
 
     def _wait(self, seconds: float) -> Iterator[Sighting]:
+        self._poll.poll(seconds, _DESCRIPTORS)
         if self._events is None:
-            time.sleep(seconds)
             return
-        self._events.wait(seconds)
         wall_clock = time.time_ns() - time.monotonic_ns()
         tracker = self._reading.tracker
         for record in self._events.records():
-            group, when, item, process = decode_event(record, self._reading.images)
+            group, when, item, who = decode_event(record, self._reading.images)
             if group not in tracker.groups:
                 tracker.notice()
             tracked = tracker.groups.get(group)
             if tracked is not None:
-                yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, process)
+                yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, who)

@@ -8,9 +8,10 @@ put back, and everything is told.
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,10 +20,13 @@ from baseline.kernel import layout
 from baseline.kernel.bpf_syscall import BpfMap, link_info
 from baseline.kernel.collector import Collector
 from baseline.kernel.program import CGROUP_HOOKS, COUNTING_PIN, LINK_PREFIX, MAPS, possible_cpus
-from baseline.kernel.tracker import Tracked, Tracker
+from baseline.kernel.tracker import Tracked, Tracker, inode_of
 from baseline.workloads.cgroups import cgroup_id
 
 _NAMED = 3
+
+_COARSE = 10**9
+"""Nanoseconds, more than the clock of any file system takes from one tick to the next."""
 
 _FOR_EVER = {"image_seed", "serial"}
 
@@ -42,16 +46,23 @@ class Tampering:
         self._collector = collector
         self._tracker = tracker
         self._say = say
-        self._programs = {n: link_info(held).program for n, held in collector.links.items()}
+        # Links of raw tracepoints can neither be detached nor be given another program
+        # (bpf_raw_tp_link_lops in kernel/bpf/syscall.c).
+        self._links = {name: collector.links[name] for name in CGROUP_HOOKS}
+        self._programs = {name: link_info(held).program for name, held in self._links.items()}
         own = [*MAPS, *(LINK_PREFIX + name for name in collector.links)]
         pins = [COUNTING_PIN, *(collector.pin / name for name in own)]
-        self._pins = {str(pin): _inode(str(pin)) for pin in pins}
+        self._pins = {str(pin): inode_of(str(pin)) for pin in pins}
+        self._folders: list[_FolderState | None] = []
         self._counting = BpfMap.open(COUNTING_PIN)
         self._serial = collector.serial.to_bytes(8, "little")
         self._cpus = {cpu: cpu.to_bytes(4, "little") for cpu in range(possible_cpus())}
         self._control = collector.control.copy()
         self._groups: dict[int, Tracked] = {}
+        self._numbers = np.empty(0, np.int64)  # of these groups
+        self._cgroups = np.empty(0, np.uint64)  # and their ids
         self._parents: set[Path] = set()  # their folders' own
+        self._seen: dict[str, tuple[bytes, bytes]] = {}  # of maps, keys and values
         self._named: set[int] = set()  # cgroup ids, as in what follows
         self._unnamed: set[int] = set()
         self._nurseries: set[int] = set()
@@ -62,15 +73,23 @@ class Tampering:
 
         To be called before the tracker's next ``refresh``, which puts back what it misses.
         """
+        before, self._groups = self._groups, dict(self._tracker.groups)
+        are_same = self._groups == before
+        if not are_same:
+            self._numbers = np.array(list(self._groups), np.int64)
+            self._cgroups = np.array([its.cgroup for its in self._groups.values()], np.uint64)
+            self._parents = {its.folder.parent for its in self._groups.values()}
         found = [
             *self._changed_links(),
             *self._changed_pins(),
             *self._stopped_processors(),
             *self._changed_control(),
-            *self._changed_owners(),
-            *self._changed_tracking(),
-            *self._lost_nurseries(),
+            *self._changed_owners(before),
         ]
+        if self._has_changed("tracked") or not are_same or self._unnamed:
+            found += self._changed_tracking()
+        if self._has_changed("nurseries") or not are_same:
+            found += self._lost_nurseries()
         for what in found:
             self._say(f"Warning: {what}")
         return [Interference(time.time_ns(), what) for what in found]
@@ -86,8 +105,8 @@ class Tampering:
         return new
 
     def _changed_links(self) -> Iterable[str]:
-        now = {name: link_info(held) for name, held in self._collector.links.items()}
-        detached = [name for name in CGROUP_HOOKS if not now[name].cgroup]
+        now = {name: link_info(held) for name, held in self._links.items()}
+        detached = [name for name, link in now.items() if not link.cgroup]
         if names := self._once("detached", detached):
             yield (
                 f"Somebody detached {_listed(names)}: what the hook counts is missing from now on; "
@@ -102,7 +121,12 @@ class Tampering:
 
     def _changed_pins(self) -> Iterable[str]:
         folder = self._collector.pin
-        changed = [Path(pin).name for pin, inode in self._pins.items() if _inode(pin) != inode]
+        before = self._folders
+        self._folders = [_folder_state(path) for path in (str(folder), str(COUNTING_PIN.parent))]
+        if self._folders == before and all(state and state.has_settled for state in before):
+            return
+        # A pin has an inode of its own: one that was replaced has another.
+        changed = [Path(pin).name for pin, inode in self._pins.items() if inode_of(pin) != inode]
         if names := self._once("pin", changed):
             yield (
                 f"Somebody removed or replaced pins in {folder} ({_listed(names)}), perhaps by "
@@ -112,6 +136,8 @@ class Tampering:
     def _stopped_processors(self) -> Iterable[str]:
         """Processors on which the program was told that another version counts."""
         # No other version begins while we run (baseline.kernel.succession).
+        if self._counting.contents()[1] == self._serial * len(self._cpus):
+            return
         lookup = self._counting.lookup
         stopped = [cpu for cpu, key in self._cpus.items() if lookup(key) != self._serial]
         for cpu in stopped:
@@ -139,24 +165,21 @@ class Tampering:
                 f"losses may be misnamed; {_START_AGAIN}"
             )
 
-    def _changed_owners(self) -> Iterable[str]:
+    def _changed_owners(self, before: Mapping[int, Tracked]) -> Iterable[str]:
         """Groups that are said to have ended, or to be another's, while their cgroup lives."""
-        before, self._groups = self._groups, dict(self._tracker.groups)
-        if self._groups != before:
-            self._parents = {its.folder.parent for its in self._groups.values()}
         owners = self._collector.owners
         forgotten = [
             its for group, its in before.items() if self._groups.get(group) != its and _lives(its)
         ]
         for its in forgotten:  # the tracker has let go of it, and will give it another group
             self._collector.maps["tracked"].delete(_key(its.cgroup))
-        now = owners[list(self._groups)]
+        now = owners[self._numbers]
+        others = (now["state"] != layout.GROUP_TRACKED) | (now["cgroup"] != self._cgroups)
         wrong = [
             (group, its)
-            for (group, its), state, cgroup in zip(
-                self._groups.items(), now["state"].tolist(), now["cgroup"].tolist(), strict=True
-            )
-            if (state, cgroup) != (layout.GROUP_TRACKED, its.cgroup) and _lives(its)
+            for group in self._numbers[others].tolist()
+            for its in [self._groups[group]]
+            if _lives(its)
         ]
         for group, its in wrong:
             owners[group] = (its.cgroup, layout.GROUP_TRACKED, 0, 0)
@@ -170,13 +193,9 @@ class Tampering:
     def _changed_tracking(self) -> Iterable[str]:
         """Cgroups that are counted no longer, for another group or for nobody: put right."""
         tracked, paths = self._collector.maps["tracked"], self._collector.maps["cgroup_paths"]
-        held: dict[int, int] = {}
-        for keys, groups in tracked.entries():
-            held |= zip(
-                np.frombuffer(keys, "<u8").tolist(),
-                np.frombuffer(groups, "<u4").tolist(),
-                strict=True,
-            )
+        keys, groups = self._seen["tracked"]
+        cgroups, numbers = np.frombuffer(keys, "<u8"), np.frombuffer(groups, "<u4")
+        held = dict(zip(cgroups.tolist(), numbers.tolist(), strict=True))
         lost = [
             (group, its)
             for group, its in self._tracker.groups.items()
@@ -211,6 +230,12 @@ class Tampering:
                 f"workloads are mixed up; {_START_AGAIN}"
             )
 
+    def _has_changed(self, name: str) -> bool:
+        """Whether a map has other contents than at the last check."""
+        before = self._seen.get(name)
+        self._seen[name] = self._collector.maps[name].contents()
+        return self._seen[name] != before
+
     def _renew(self) -> None:
         """Make tasks that run already look their group up again."""
         self._collector.control["generation"] += 1
@@ -236,17 +261,32 @@ class Tampering:
             )
 
 
-def _key(cgroup: int) -> bytes:
-    return cgroup.to_bytes(8, "little")
+class _FolderState(NamedTuple):
+    """What changes whenever something is put into a folder, or taken away.
+
+    Attributes:
+        device, inode: which folder it is.
+        changed: when it was changed last, in nanoseconds since the epoch; nobody can set that.
+        has_settled: so long ago that one more change has another time: clocks of files are coarse.
+    """
+
+    device: int
+    inode: int
+    changed: int
+    has_settled: bool
 
 
-def _inode(pin: str) -> int | None:
-    # A pin has an inode of its own: one that was replaced has another.  Asked for each in an
-    # interval, so without a Path, which takes several times as long.
+def _folder_state(folder: str) -> _FolderState | None:
     try:
-        return os.stat(pin).st_ino  # noqa: PTH116
+        its = os.stat(folder)  # noqa: PTH116 - a Path takes several times as long
     except FileNotFoundError:
         return None
+    has_settled = not 0 <= time.time_ns() - its.st_ctime_ns < _COARSE
+    return _FolderState(its.st_dev, its.st_ino, its.st_ctime_ns, has_settled)
+
+
+def _key(cgroup: int) -> bytes:
+    return cgroup.to_bytes(8, "little")
 
 
 def _lives(tracked: Tracked) -> bool:

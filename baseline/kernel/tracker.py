@@ -8,6 +8,7 @@ again, unless another running command wants it.
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,9 @@ from baseline.kernel.position import wanted_globs
 from baseline.kernel.seeding import seed
 from baseline.workloads.cgroups import CgroupSelector, cgroup_id, first_match
 from baseline.workloads.naming import workload_name
+
+_BETWEEN_LOOKS = 10.0
+"""Seconds from one look at all cgroups to the next, in case that the kernel has missed some."""
 
 
 class Tracked(NamedTuple):
@@ -67,10 +71,42 @@ class Tracker:
         self._exhausted = 0
         self._crowded = False
         self._closed: set[Path] = set()
+        self._must_look = True
+        self._next_look = 0.0
+        # The folders from which on downwards the kernel looks for us, each with its inode.
+        self._bases: dict[str, int | None] = {
+            str(self._mount.joinpath(*its.parts[: len(its.parts) - max(its.depth, 1)])): None
+            for its in selectors
+        }
         self.groups: dict[int, Tracked] = {}
 
-    def refresh(self) -> None:
-        """Track what matches by now; take notice of what the kernel tracked by itself."""
+    def refresh(self, *, at_once: bool = False) -> None:
+        """Track what matches by now and the kernel did not by itself.
+
+        Args:
+            at_once: look at all cgroups now, because somebody meddles with the tracking.
+        """
+        if at_once or self._must_look or self._may_have_missed_some():
+            self._look()
+            self.notice()
+        # The kernel counts those that appear, also if they are gone before we look.
+        by_kernel = int(self._program.control["groups_exhausted"][0])
+        exhausted = max(by_kernel, len(self._left_out))
+        if exhausted > self._exhausted:
+            self._exhausted = exhausted
+            self._say(f"{exhausted} cgroups are not counted: all group numbers are taken")
+
+    def _may_have_missed_some(self) -> bool:
+        """Whether cgroups may have come that the kernel did not track by itself."""
+        return (
+            time.monotonic() >= self._next_look
+            or int(self._program.control["groups_exhausted"][0]) > self._exhausted
+            or any(inode_of(folder) != inode for folder, inode in self._bases.items())
+        )
+
+    def _look(self) -> None:
+        """Look at all cgroups that match, as it takes where the kernel cannot see to it."""
+        self._bases = {folder: inode_of(folder) for folder in self._bases}
         closed: set[Path] = set()
         for selector in self._selectors:
             self._watch_folders(selector)
@@ -82,13 +118,9 @@ class Tracker:
         for folder in sorted(closed - self._closed):
             self._say(f"We may not look into {folder}: of it, only what appears is counted")
         self._closed |= closed
-        self.notice()
-        # The kernel counts those that appear, also if they are gone before we look.
-        by_kernel = int(self._program.control["groups_exhausted"][0])
-        exhausted = max(by_kernel, len(self._left_out))
-        if exhausted > self._exhausted:
-            self._exhausted = exhausted
-            self._say(f"{exhausted} cgroups are not counted: all group numbers are taken")
+        self._next_look = time.monotonic() + _BETWEEN_LOOKS
+        # Until it can: there is no room for nurseries or groups, or not yet the folder of them.
+        self._must_look = self._crowded or bool(self._left_out) or None in self._bases.values()
 
     def notice(self, *, ended: bool = True) -> None:
         """Learn of cgroups that the kernel, or a command before us, tracked.
@@ -113,7 +145,7 @@ class Tracker:
     def ended(self) -> list[int]:
         """Our groups whose cgroup is gone, so that their counts are final."""
         ended = self._all.ended()
-        return [group for group in self.groups if group in ended]
+        return [group for group in self.groups if group in ended] if ended else []
 
     def forget(self, groups: list[int]) -> None:
         """Stop reporting ended groups, after their last counts have been read."""
@@ -121,6 +153,8 @@ class Tracker:
             tracked = self.groups.pop(group)
             self._known.discard(tracked.cgroup)
             self._say(f"{tracked.path} has ended")
+        if groups:
+            self._must_look = True  # another command may have let go of it
 
     def _watch_folders(self, selector: CgroupSelector) -> None:
         """Make nurseries of the folders in which matching cgroups can appear.
@@ -166,6 +200,15 @@ class Tracker:
                 f"what {hidden} of the processes in {folder.name} ran before we looked stays "
                 "unknown: the right to see them is given up"
             )
+
+
+def inode_of(path: str) -> int | None:
+    """The number of a file or folder in its file system, which no other one has meanwhile."""
+    # Asked for in each interval, so without a Path, which takes several times as long.
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116
+    except FileNotFoundError:
+        return None
 
 
 def _lives(folder: Path, cgroup: int) -> bool:

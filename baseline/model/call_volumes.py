@@ -26,6 +26,7 @@ tree neighbours is not judged.
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,11 +71,32 @@ def _sides(counts: Integers) -> Levels:
     return np.stack([levels(counts * factor) for factor in _FACTORS])
 
 
+def levels_and_sides(counts: Integers) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+    """Bins of counts, and the same with those of :func:`_sides` as bits of a number, same shape."""
+    if counts.max(initial=0) < len(_MASKS_OF_SMALL):
+        return _LEVELS_OF_SMALL.take(counts), _MASKS_OF_SMALL.take(counts)
+    sides = _sides(counts).astype(np.int64)
+    return sides[0].astype(np.intp), np.bitwise_or.reduce(1 << sides)
+
+
 def level_range(level: int) -> tuple[int, int]:
     """Lowest and highest count of a bin."""
     if level <= 1:
         return level, level
     return math.ceil(2 ** (level - 1.5)), math.floor(2 ** (level - 0.5))
+
+
+class UsualLevels(NamedTuple):
+    """Which levels of calls carry nothing.
+
+    Attributes:
+        beside: the call that each is judged beside, shape (calls,).
+        levels: those levels as the bits of a number, by call and level of that other one, shape
+            (calls, LEVELS).
+    """
+
+    beside: npt.NDArray[np.intp]
+    levels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -207,33 +229,26 @@ class CallVolumes:
         calls, beside = np.arange(self.pairs.calls), sides[0][:, self._beside]
         return np.asarray(self._bits[calls, beside, sides].min(axis=0), float)
 
-    def usual_levels(self, usual: Floats) -> npt.NDArray[np.int64]:
-        """What :meth:`are_usual` takes: the levels that exceed nothing, as the bits of a number.
+    def usual_levels(self, usual: Floats) -> UsualLevels:
+        """The levels that exceed nothing.
 
         Args:
             usual: bits that count for nothing, by call, shape (calls,).
-
-        Returns:
-            By call and level of the one that it is judged beside, shape (calls, LEVELS).
         """
         levels = np.minimum(np.arange(LEVELS), self._top)
         are_usual = self._bits[:, levels][:, :, levels] <= usual[:, None, None]
-        return np.asarray(are_usual @ (1 << np.arange(LEVELS)))
+        return UsualLevels(self._beside, are_usual @ (1 << np.arange(LEVELS)))
 
-    def are_usual(self, counts: Integers, usual_levels: npt.NDArray[np.int64]) -> bool:
+    def are_usual(self, counts: Integers, usual: UsualLevels) -> bool:
         """Whether no call exceeds its usual bits, as :meth:`bits_of_counts` has them.
 
         Args:
             counts: how often each call was made in a window, shape (calls,).
-            usual_levels: those of :meth:`usual_levels`.
+            usual: what :meth:`usual_levels` gave.
         """
-        if counts.max(initial=0) < len(_MASKS_OF_SMALL):
-            level, sides = _LEVELS_OF_SMALL.take(counts), _MASKS_OF_SMALL.take(counts)
-        else:
-            levels = _sides(counts)
-            level, sides = levels[0].astype(np.intp), np.bitwise_or.reduce(1 << levels.astype(int))
-        usual = usual_levels.take(self._rows + level.take(self._beside))
-        return bool(np.count_nonzero(usual & sides) == len(counts))
+        level, sides = levels_and_sides(counts)
+        usual_there = usual.levels.take(self._rows + level.take(self._beside))
+        return bool(np.count_nonzero(usual_there & sides) == len(counts))
 
     def seen_with(self, call: int, parent_level: int) -> Floats:
         """Windows by level of the call, where its parent was at this level, shape (LEVELS,)."""

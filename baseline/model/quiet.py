@@ -5,18 +5,19 @@ window is one takes a single search for its n-grams, from which the volumes foll
 any other takes one for each signal, and objects by the dozen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from baseline.model.calls import CallModel
 from baseline.model.hierarchy import HierarchyModel
 from baseline.model.ngrams import NgramModel
-from baseline.model.score import Item, Signal, signal_of
+from baseline.model.score import Signal, signal_of
 from baseline.model.signal_model import SignalModel
 from baseline.model.volumes import VolumeModel
 from baseline.syscalls import calls_of, symbols_of
-from baseline.window import Window
+from baseline.window import Connection, Execution, Window
 
 
 class Quiet:
@@ -24,6 +25,9 @@ class Quiet:
 
     Args:
         signals: the models of its signals.
+
+    Attributes:
+        volumes: the model of one of them.
     """
 
     def __init__(self, signals: Mapping[Signal, SignalModel]) -> None:
@@ -35,7 +39,7 @@ class Quiet:
         are_known = calls.are_known(calls_of(self._ngrams))
         if not are_known.all():  # otherwise the model's own array, which takes no more memory
             self._ngrams = self._ngrams[are_known]
-        self._volumes = volumes
+        self.volumes = volumes
         self._columns = volumes.columns_of(symbols_of(self._ngrams)).astype(np.int16)
         self._others = {
             signal: model.occurrences.keys()
@@ -45,16 +49,25 @@ class Quiet:
 
     def __contains__(self, window: Window) -> bool:
         """Whether a window is quiet: none of its signals finds any surprise in it."""
-        if window.executions or window.connections:
-            others: list[Item] = [*window.executions, *window.connections]
-            if any(item not in self._others[signal_of(item)] for item in others):
-                return False
-        ngrams = window.ngrams.ngrams
-        where = self._ngrams.searchsorted(ngrams)
-        if not len(self._ngrams) or np.count_nonzero(
-            self._ngrams.take(where, mode="clip") != ngrams
-        ):
+        if not self.knows_all((*window.executions, *window.connections)):
             return False
-        size = len(self._volumes.symbols) + 1
-        counts = np.bincount(self._columns.take(where), window.ngrams.counts, size)
-        return self._volumes.is_usual(window, counts[:-1].astype(np.intp))
+        columns = self.columns_of(window.ngrams.ngrams)
+        size = len(self.volumes.symbols) + 2
+        counts = np.bincount(columns, window.ngrams.counts, size).astype(np.intp)
+        return not counts[-1] and self.volumes.is_usual(window, counts[:-2])
+
+    def knows_all(self, items: Iterable[Execution | Connection]) -> bool:
+        """Whether programs and peers are all known."""
+        return all(item in self._others[signal_of(item)] for item in items)
+
+    def columns_of(self, ngrams: npt.NDArray[np.uint64]) -> npt.NDArray[np.int16]:
+        """Position of the call that an n-gram ends in, among the calls of the volumes.
+
+        One more for a call that has no volume, and still one more for an n-gram that is not known.
+        """
+        unknown = len(self.volumes.symbols) + 1
+        if not len(self._ngrams):
+            return np.full(len(ngrams), unknown, np.int16)
+        where = self._ngrams.searchsorted(ngrams)
+        known = self._ngrams.take(where, mode="clip") == ngrams
+        return np.where(known, self._columns.take(where, mode="clip"), np.int16(unknown))

@@ -18,6 +18,7 @@ from baseline.model.call_volumes import (
     LEVELS,
     CallVolumes,
     PairCounts,
+    UsualLevels,
     level_range,
     levels,
     usual_bits,
@@ -194,11 +195,14 @@ class VolumeModel:
             return True
         if isinstance(self._judge, CallMix):
             return not self._judge.bits(counts[None]).any()
-        return self._judge.are_usual(counts, self._usual_levels)
+        assert self.usual_levels  # noqa: S101 - for the type checker
+        return self._judge.are_usual(counts, self.usual_levels)
 
     @cached_property
-    def _usual_levels(self) -> npt.NDArray[np.int64]:
-        assert isinstance(self._judge, CallVolumes)  # noqa: S101 - for the type checker
+    def usual_levels(self) -> UsualLevels | None:
+        """The levels of calls that :meth:`surprises` finds nothing in; ``None`` for shares."""
+        if isinstance(self._judge, CallMix):
+            return None
         return self._judge.usual_levels(self._usual)
 
     def bits(self, item: Volume) -> float:

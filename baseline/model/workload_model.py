@@ -215,14 +215,16 @@ class WorkloadModel:
         Returns:
             The score, one for all of them; ``None`` where something may carry surprise.
         """
-        return self._score_of_nothing if window in self._quiet else None
+        return self.score_of_nothing if window in self.quiet else None
 
     @cached_property
-    def _quiet(self) -> Quiet:
+    def quiet(self) -> Quiet:
+        """Tells quiet windows."""
         return Quiet(self.signals)
 
     @cached_property
-    def _score_of_nothing(self) -> Score:
+    def score_of_nothing(self) -> Score:
+        """The one score of all quiet windows."""
         return self.judge({}, {})
 
     def score_item(self, item: Item) -> Score:

@@ -12,7 +12,7 @@ from plain_model import (
     window,
 )
 
-from baseline.alerts import detector as module
+from baseline.alerts import watched as module
 from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.detector import Detector
 from baseline.model.score import Item, Signal

@@ -17,9 +17,10 @@ from plain_model import (
 )
 
 from baseline.alerts.alert import Alert, RaisedBy
-from baseline.alerts.detector import JUDGED, REMEMBERED, Detector
+from baseline.alerts.detector import Detector
 from baseline.alerts.flood import FLOOD, HELD_BACK_FLOOD, Flood
 from baseline.alerts.incident import Event, Incidents, Report
+from baseline.alerts.watched import JUDGED, REMEMBERED
 from baseline.model.running_window import MOST_SIGHTED
 from baseline.sighting import Observation, Process, Sighting
 from baseline.syscalls import KIND_FOLDED, KIND_SHIFT

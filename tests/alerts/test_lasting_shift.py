@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from baseline.alerts.alert import Alert, RaisedBy
-from baseline.alerts.detector import Detector, Folded
+from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Event, Incident
 from baseline.alerts.text import TextSink
+from baseline.alerts.watched import Folded
 from baseline.model.budget import Budget
 from baseline.model.score import Seen, Signal, Volume
 from baseline.model.workload_model import WorkloadModel

@@ -95,7 +95,7 @@ def test_windows_and_their_ledgers_are_counted(watched: Watched, windows: list[W
     assert fetched[of("windows_total")] == 7
     assert fetched[of("calls_total")] == sum(w.ngrams.total for w in windows[:7]) > 0
     assert fetched[of("last_window_timestamp_seconds")] == pytest.approx(windows[6].end / SECOND)
-    score = watched.detector.scores["nginx"]
+    score = watched.detector.score_of("nginx")
     assert fetched[of("score_bits")] == score.bits
     assert fetched[of("threshold_bits")] == score.threshold > 0
 

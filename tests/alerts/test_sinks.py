@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from secret_forms import TOKENS, WITH_A_WORD, WITH_ANYTHING
 
 from baseline.alerts.alert import Alert, RaisedBy
-from baseline.alerts.detector import Folded
 from baseline.alerts.flood import Flood
 from baseline.alerts.incident import Event, Incident, Report
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
+from baseline.alerts.watched import Folded
 from baseline.container import Container
 from baseline.model.score import Evidence, Score, Seen, Signal, Volume
 from baseline.printable import printable

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from baseline.alerts.alert import Alert, RaisedBy
 from baseline.alerts.backtest import alerts_of
-from baseline.alerts.detector import Folded
 from baseline.alerts.incident import Event, Incident
+from baseline.alerts.watched import Folded
 from baseline.alerts.written_alert import AlertsError, WrittenAlert, read_alerts
 from baseline.model.score import Signal, Volume
 from baseline.model.workload_model import WorkloadModel

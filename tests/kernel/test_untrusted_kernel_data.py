@@ -116,7 +116,8 @@ class NoNames(Images):
 def test_any_event_is_of_something(record: bytes) -> None:
     """The process chose its name and arguments; the rest is the kernel's, and as long as ever."""
     record = record[: layout.EVENT_SIZE].ljust(layout.EVENT_SIZE, b"\0")
-    _, _, item, process = decode_event(record, NoNames())
+    _, _, item, who = decode_event(record, NoNames())
+    process = who()
     assert isinstance(item, int | Execution | Connection)
     if process:
         assert sum(map(len, process.arguments)) <= 4 * layout.ARGUMENTS_SIZE  # as escapes

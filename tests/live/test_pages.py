@@ -19,9 +19,9 @@ from shown import (
 )
 from strategies import texts
 
-from baseline.alerts.detector import Folded
 from baseline.alerts.incident import Event, Incident
 from baseline.alerts.text import TextSink
+from baseline.alerts.watched import Folded
 from baseline.live.keys import Key
 from baseline.live.overview import Snapshot
 from baseline.live.pages import Pages
