@@ -83,7 +83,8 @@ def redact_arguments(
     for argument in arguments:
         shown.append(_redact_word(argument, before, names, 0))
         names.append(_name(argument))
-        before = argument
+        # What held a secret itself is no option that waits for one: -pRIVATEKEY is no -privatekey.
+        before = argument if shown[-1] == argument else ""
     if is_cut and shown:
         # A URL's password is known by the "@" behind it, which may be what was cut off.
         shown[-1] = redact(f"{shown[-1]}@").removesuffix("@")
@@ -125,8 +126,8 @@ def _redact_script(script: str, programs: Sequence[str], depth: int) -> str:
         opening, word, closing = quoted.groups() if quoted else ("", match[0], "")
         redacted = _redact_word(word, before, names, depth + 1)
         shown += [script[end : match.start()], opening, redacted, closing]
-        before, end = word.strip(_PUNCTUATION), match.end()
-        names.append(_name(before))
+        before, end = word.strip(_PUNCTUATION) if redacted == word else "", match.end()
+        names.append(_name(word.strip(_PUNCTUATION)))
     return "".join([*shown, script[end:]])
 
 

@@ -215,6 +215,8 @@ def test_of_a_lasting_shift_each_window_has_its_part(model: WorkloadModel) -> No
         evidence=(WrittenEvidence(Signal.VOLUMES, "close", "close", 800, 40.0),),
         unlisted_calls=(),
         unlisted_ngrams=(),
+        incident="0" * 12,
+        held_back=0,
     )
     acceptance = accept_alerts(model, [lasting])
     assert acceptance.volumes["close"] == pytest.approx(40 / 8, abs=0.01)
