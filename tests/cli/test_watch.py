@@ -96,7 +96,11 @@ def test_an_incident_opens_goes_on_and_closes(
         *("accept", updated["id"], "--model", models, "--alerts", tmp_path / "alerts", "--preview")
     )
     assert accepted.returncode == 0, accepted.stderr
-    assert "Become normal: 1 peer\nHidden by that, of 1 other alert: 0\n" in accepted.stdout
+    assert (
+        "Become normal: 1 peer\n"
+        "Not taken: 1 other alert of its incident; add --incident.\n"
+        "Hidden by that, of 1 other alert: 0\n"
+    ) in accepted.stdout
     ended = run(
         *("accept", closed["id"], "--model", models, "--alerts", tmp_path / "alerts", "--preview")
     )

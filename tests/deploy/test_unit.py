@@ -320,7 +320,8 @@ def test_a_service_that_does_not_run_yet_is_waited_for(
     variables = {**options(group), "BASELINE_WATCH_CGROUP": f"nginx={group.name}/{name}"}
     process = start(**variables)
     assert process.stderr
-    assert f"Waiting for a cgroup of the name nginx={group.name}/{name} below " in process.stderr
+    below = f"nginx={group.name}/{name} below {cgroup2_mount()}"
+    assert f"Waiting for a cgroup of the name {below}\n" in process.stderr
     (group / name).mkdir(parents=True)
     assert f"Counting {group.name}/{name} as nginx\n" in process.stderr
     enter_shell(group, name)
