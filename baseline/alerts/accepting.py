@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,36 +56,50 @@ class Acceptance:
         return frozenset(call for call in made if not self.before.knows(call))
 
     def hides(self, alert: WrittenAlert) -> bool:
-        """Whether an alert of the workload would not have been raised by the new model.
+        """Whether an alert of the workload would be raised by the model before, not by the new one.
 
         The items that it lists are judged anew, the others keep their bits.  Those of a lasting
         shift are taken to fall in proportion to the bits of its evidence.
         """
+        return self.raised_before(alert) and not self._raises(self.after, self.volumes, alert)
+
+    def raised_before(self, alert: WrittenAlert) -> bool:
+        """Whether an alert would be raised by the model before, to which it may be known by now."""
+        was_accepted = alert.id in accepted_ids(self.before)
+        return not was_accepted and self._raises(self.before, {}, alert)
+
+    def _raises(
+        self, model: WorkloadModel, volumes: Mapping[str, float], alert: WrittenAlert
+    ) -> bool:
+        """Whether a model raises an alert, which has these bits of each call to spare."""
         taken: defaultdict[Signal, float] = defaultdict(float)
         for evidence in alert.evidence:
-            taken[evidence.signal] += evidence.bits - self._left(evidence)
+            taken[evidence.signal] += evidence.bits - self._left(model, volumes, evidence)
+        if alert.test == RaisedBy.SHIFT:
+            whole = sum(evidence.bits for evidence in alert.evidence)
+            fallen = alert.bits * sum(taken.values()) / whole if whole else 0.0
+            return not fallen or alert.bits - fallen >= alert.threshold
         for signal, unlisted in (
             (Signal.NGRAMS, alert.unlisted_ngrams),
             (Signal.CALLS, alert.unlisted_calls),
         ):
-            taken[signal] += self._unlisted(alert, signal, unlisted)
+            taken[signal] += self._unlisted(model, alert, signal, unlisted)
         if not any(bits > 0 for bits in taken.values()):
-            return False
-        if alert.test == RaisedBy.SHIFT:
-            left = 1 - sum(taken.values()) / sum(evidence.bits for evidence in alert.evidence)
-            return alert.bits * left < alert.threshold
+            return True
         by_signal = {s: _rest(bits, taken[s], alert) for s, bits in alert.by_signal.items()}
-        scale = self.after.combination
+        scale = model.combination
         if any(scale.is_wholly_new(signal, bits) for signal, bits in by_signal.items()):
-            return False
-        return -math.log2(scale.p_value(by_signal, alert.load)) < alert.threshold
+            return True
+        return -math.log2(scale.p_value(by_signal, alert.load)) >= alert.threshold
 
-    def _unlisted(self, alert: WrittenAlert, signal: Signal, items: Iterable[Item]) -> float:
-        """Bits that the items of a signal which an alert does not list carry less than before.
+    def _unlisted(
+        self, model: WorkloadModel, alert: WrittenAlert, signal: Signal, items: Collection[Item]
+    ) -> float:
+        """Bits that the items of a signal which an alert does not list carry less to a model.
 
         N-grams carry more where a call that was never made has become known, and its order has not.
         """
-        before, after = (model.signals[signal] for model in (self.before, self.after))
+        before, now = self.before.signals[signal], model.signals[signal]
         listed = [
             (e.bits, before.bits(e.item))
             for e in alert.evidence
@@ -93,17 +107,31 @@ class Acceptance:
         ]
         # What was listed tells what part of their bits counted in that window.
         share = next((bits / whole for bits, whole in listed if whole > 0), 1.0)
-        return share * math.fsum(before.bits(item) - after.bits(item) for item in items)
+        new = [item for item in items if not before.knows(item)]
+        changed = share * math.fsum(before.bits(item) - now.bits(item) for item in new)
+        # What became known since has no bits to compare with: it carried its part of the rest.
+        rest = max(alert.by_signal.get(signal, 0.0) - sum(bits for bits, _ in listed), 0.0)
+        number = max(alert.unseen.get(signal, 0) - len(listed), len(items), 1)
+        return changed + rest * (len(items) - len(new)) / number
 
-    def _left(self, evidence: WrittenEvidence) -> float:
-        """Bits of a piece of evidence to the new model."""
+    def _left(
+        self, model: WorkloadModel, volumes: Mapping[str, float], evidence: WrittenEvidence
+    ) -> float:
+        """Bits of a piece of evidence to a model."""
         item = evidence.item
         if isinstance(item, str):
-            return max(evidence.bits - self.volumes.get(item, 0.0), 0.0)
-        if self.after.knows(item):
+            return max(evidence.bits - volumes.get(item, 0.0), 0.0)
+        if model.knows(item):
             return 0.0
-        before, after = (m.signals[evidence.signal].bits(item) for m in (self.before, self.after))
-        return evidence.bits * min(after / before, 1.0) if before > 0 else 0.0
+        before, now = (m.signals[evidence.signal].bits(item) for m in (self.before, model))
+        return evidence.bits * min(now / before, 1.0) if before > 0 else 0.0
+
+
+def accepted_ids(model: WorkloadModel) -> frozenset[str]:
+    """The ids of the alerts that a model has taken for normal."""
+    begun = ACCEPTED.format("")
+    notes = (note.split(":")[0] for note in model.provenance.notes)
+    return frozenset(note.removeprefix(begun) for note in notes if note.startswith(begun))
 
 
 def _rest(bits: float, taken: float, alert: WrittenAlert) -> float:
@@ -124,8 +152,8 @@ def accept_alerts(
         alerts: at least one.
         unlisted: id of an alert -> items that it told of, too.
     """
-    told = {note.split(":")[0] for note in model.provenance.notes}
-    first = [alert for alert in alerts if ACCEPTED.format(alert.id) not in told]
+    told = accepted_ids(model)
+    first = [alert for alert in alerts if alert.id not in told]
     windows = [_window(alert, (unlisted or {}).get(alert.id, ())) for alert in alerts]
     calls = model.signals[Signal.VOLUMES]
     volumes = _volumes(calls, first) if isinstance(calls, VolumeModel) else {}

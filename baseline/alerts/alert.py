@@ -213,50 +213,7 @@ class Alert:
         return f"{those if among else 'unseen system-call sequence'}: {leading.description}"
 
     def to_dict(self) -> dict[str, object]:
-        """The alert in types that JSON has.
-
-        Keys, which stay:
-
-        ===================  ==============================================================
-        id                   twelve hexadecimal digits
-        time, start, end     ISO 8601, UTC, to the microsecond
-        node                 name of the machine
-        workload, replica    text
-        headline             what happened, in one line
-        test                 ``first sight``, ``window``, ``lasting shift`` or ``flood``
-        reason               why it is an alert: ``threshold`` (``bits`` reach it), or with fewer
-                             ``wholly new`` (in every way that the model can tell) or ``flood``
-        signal               of the leading evidence: ``ngrams`` (known calls in a new order),
-                             ``calls`` (never made before), ``executions``, ``connections_in``,
-                             ``connections_out`` or ``volumes`` (of known calls)
-        bits, threshold      how rare so much evidence is in normal time, and how rare it had to be
-        p_value              the same as a probability for a window
-        once_in_seconds      seconds of normal time in which it comes once
-        load                 system calls of the window judged last, by which it is compared with
-                             others; null where first sights were judged before it was complete
-        by_signal            signal -> surprise on its own scale, in bits
-        container            ``id`` (twelve digits), ``name`` (or null); or null
-        process              ``pid``, ``tid``, ``comm``, ``executable`` (a path, or null),
-                             ``arguments``, ``arguments_cut`` (there were more),
-                             ``arguments_source`` (``process memory``: the process can change
-                             them; null where they could not be read), ``lineage``; or null
-        evidence             heaviest first: ``signal``, ``description``, ``count``, ``bits``,
-                             ``unseen`` (in learning), ``first_seen``, ``last_seen`` (there; or
-                             null), ``without`` (``bits`` of the alert if it had not occurred; null
-                             for a lasting shift), ``nearest`` (normal behaviour), ``item``
-        unseen               signal -> number of items that learning never saw
-        unlisted_calls       unseen calls that the evidence does not list, as ``item`` has them
-        unlisted_ngrams      unseen n-grams that it does not list, packed; at most 4,096
-        already_reported     number of items
-        folded               number of windows
-        flood                ``seconds``, ``new`` (items), ``folded`` (events), ``held_back`` (first
-                             sights); or null
-        ===================  ==============================================================
-
-        An ``item`` is ``{syscalls, packed}``, ``{syscall, symbol}`` of a call, ``{lineage, uid}``,
-        ``{direction, protocol, peer, port}`` or ``{syscall}`` of a volume; a lineage is a list of
-        ``{path, script, unlinked}``, oldest ancestor first.  Secrets are ``[redacted]``.
-        """
+        """The alert in types that JSON has; docs/alert-format.md has its keys, which stay."""
         unseen = Counter(map(signal_of, self.unseen))
         return {
             "id": self.id,

@@ -106,22 +106,9 @@ class Report:
         return hashlib.blake2s(text.encode(), digest_size=6).hexdigest()
 
     def to_dict(self) -> dict[str, object]:
-        """The report in types that JSON has.
+        """The report in types that JSON has; docs/alert-format.md has its keys, which stay.
 
-        Where there is an alert, its keys (:meth:`baseline.alerts.alert.Alert.to_dict`), and these,
-        which stay:
-
-        ========  =================================================================
-        incident  twelve hexadecimal digits, the ``id`` of the alert that opened it
-        event     ``opened``, ``updated`` or ``closed``
-        severity  the most ``bits`` of an alert so far
-        counts    so far: ``alerts``, ``updates``, ``held_back`` (alerts without a
-                  line), ``held_back_items``, ``folded_windows``, ``folded_items``,
-                  ``folded_sightings``
-        ========  =================================================================
-
-        A closed incident has ``id``, ``time``, ``start``, ``end``, ``node``, ``workload`` and
-        ``headline`` besides, of the incident as a whole.
+        Where there is an alert, they are the alert's and some of the incident.
         """
         about = self.alert.to_dict() if self.alert else self._end()
         return {

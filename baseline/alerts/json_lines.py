@@ -1,7 +1,6 @@
-"""Alerts as JSON lines for machines: one object a line, see :meth:`Report.to_dict`.
+"""Alerts as JSON lines for machines: one object a line, which docs/alert-format.md describes.
 
-What somebody did to the counting itself is a line of its own kind: ``time``, ``node``,
-``headline`` and ``test``, which is ``tampering``.
+What somebody did to the counting itself is a line of its own kind.
 """
 
 import json

@@ -68,7 +68,8 @@ All that was new to an alert that a recording raised:
     "alerts_file",
     type=click.File("rb"),
     metavar="FILE",
-    help="What 'baseline watch --format json' wrote; otherwise standard input.",
+    help="What 'baseline watch --format json' wrote (see docs/alert-format.md); otherwise "
+    "standard input.",
 )
 @click.option(
     "--incident",

@@ -76,7 +76,7 @@ What would other budgets have cost?
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="A table and a line for each alert, or one JSON document.",
+    help="A table and a line for each alert, or one JSON document (see docs/alert-format.md).",
 )
 def command(
     *,

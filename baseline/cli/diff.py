@@ -99,7 +99,8 @@ A gate in CI: fail if the new image does anything that would be an alert:
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="A page for each workload, or one JSON document with all items.",
+    help="A page for each workload, or one JSON document with all items (see "
+    "docs/alert-format.md).",
 )
 @click.option(
     "--fail-on",

@@ -153,6 +153,10 @@ def command(
                 known = learning.completeness_of(windows)
                 model = WorkloadModel.fit(windows, opened.architecture, completeness=known)
             models.append(model.with_provenance(quarantined=kept_out))
+        # What is told is that of the models as they are: without what was kept out of them.
+        learning.completeness |= {
+            model.workload: its for model in models if (its := model.provenance.completeness)
+        }
         save_models(models, out, force=force)
         if was_interrupted and not source.live:
             number = sum(map(len, learning.windows.values()))

@@ -1,7 +1,7 @@
 """``baseline merge``: models of replicas, nodes and days as one."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from baseline.errors import ModelError, UsageError
 from baseline.model.merging import merge
 from baseline.model.storage import load_models, require_no_models, save_models
 from baseline.model.workload_model import WorkloadModel
+from baseline.moments import iso_time
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -44,16 +45,20 @@ def command(
     """Add up models that were learned on several replicas, nodes or days.
 
     Models of the same workload become one, which knows what each of them knew, with the counts of
-    all; models of different workloads are put side by side. No two models may have been learned
-    from the same time of the same replica: it would count double.
+    all; models of different workloads are put side by side. Replicas add up, too: one that two
+    models watched counts as two. No two models may have been learned from the same time of the same
+    replica, which would count double: those whose times begin or end at the same nanosecond are
+    refused, such as a model and what `accept` made of it.
     """
     require_output(out, force=force)
     require_no_models(out, force=force)
     models: defaultdict[str, list[WorkloadModel]] = defaultdict(list)
     known: dict[str, Path] = {}
+    found: list[tuple[Path, WorkloadModel]] = []
     architectures: dict[str, Path] = {}
     for folder in folders:
         for workload, model in sorted(load_models(folder, signers).items()):
+            found.append((folder, model))
             models[workload].append(model)
             architectures.setdefault(model.architecture, folder)
         for workload, checksum in checksums(folder).items():
@@ -69,6 +74,7 @@ def command(
             f"The models are of different architectures, {where}, whose system calls differ",
             "Merge the models of each architecture on their own",
         )
+    _require_other_times(found)
     merged = [_merged(parts) for _, parts in sorted(models.items())]
     save_models(merged, out, force=force)
     for model in merged:
@@ -78,6 +84,29 @@ def command(
             f"{counted(training.windows, 'window')} of {counted(training.replicas, 'replica')}"
         )
     say(f"Wrote {out}: {counted(len(merged), 'model')}.")
+
+
+def _require_other_times(found: Iterable[tuple[Path, WorkloadModel]]) -> None:
+    """Refuse two models of a workload that were learned from the same time.
+
+    Clocks have nanoseconds: no two commands begin or end together.
+    """
+    watched: dict[tuple[str, str, int], Path] = {}
+    for folder, model in found:
+        turns = [
+            (model.workload, turn, moment)
+            for span in model.training.spans
+            for turn, moment in zip(("began", "ended"), span, strict=True)
+        ]
+        for turn in turns:
+            if turn in watched:
+                workload, what, moment = turn
+                raise UsageError(
+                    f"{watched[turn]} and {folder} hold models of {workload} that were learned "
+                    f"from the same time: watching {what} at {iso_time(moment)} in both",
+                    "Give one of them: that time would count double",
+                )
+        watched |= dict.fromkeys(turns, folder)
 
 
 def _merged(models: Sequence[WorkloadModel]) -> WorkloadModel:

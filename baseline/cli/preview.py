@@ -53,6 +53,7 @@ def preview_of(
     unlisted = sum(alert.unlisted for alert in accepted)
     if listed_alone and unlisted:
         yield f"{counted(unlisted, 'new item')} that the alerts do not list stay new: add --from."
+    others = [alert for alert in others if acceptance.raised_before(alert)]
     yield from _rest_of_incidents(accepted, others, listed_alone=listed_alone)
     for name in acceptance.shares:
         yield f"The share of {name} is judged as before: only learning changes shares."

@@ -70,7 +70,7 @@ Check a recording in CI:
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
-    help="Alerts as text for people, or as JSON lines.",
+    help="Alerts as text for people, or as JSON lines (docs/alert-format.md has their keys).",
 )
 @click.option(
     "--metrics",

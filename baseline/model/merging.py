@@ -5,11 +5,12 @@ The surprise of held-out windows is kept as it was measured, by models that knew
 are rather too high than too low.
 
 Merging is associative and commutative: what the order of models would decide, the order of the
-replicas in the held-out windows, is that of their content.
+replicas in the held-out windows and of notes, is that of their content.  (Where models share notes,
+brackets may change the order of these.)
 """
 
+import heapq
 from collections.abc import Iterable, Sequence
-from itertools import chain
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def merge(models: Sequence[WorkloadModel]) -> WorkloadModel:
 
 
 def _union(lines: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    return tuple(sorted(set(chain.from_iterable(lines))))
+    """Each line once, those of a model in their order: that of time, which no line tells."""
+    return tuple(dict.fromkeys(heapq.merge(*sorted(map(tuple, lines)))))
 
 
 def require_alike(models: Sequence[WorkloadModel]) -> None:

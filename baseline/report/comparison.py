@@ -38,18 +38,7 @@ def comparison_page(comparison: Comparison) -> str:
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
     """The comparison in types that JSON has, with all items, heaviest first.
 
-    Keys, which stay:
-
-    ========  ==================================================================================
-    workload  its name; ``before`` and ``after`` have ``workload``, ``start``, ``end``, ``windows``
-    new       signal -> items of B that A never saw: ``description``, ``bits`` (to A), ``count``
-    gone      signal -> items of A that B never saw: the same, ``bits`` to B
-    shifted   signal -> ``bits`` for each occurrence, ``beyond_sampling`` (how many items), and
-              ``items`` that both know: ``description``, ``before``, ``after`` (shares), ``bits``,
-              ``p_value``
-    budget    that alerts are counted by
-    alerts    what is new and would have been an alert for A: ``time``, ``bits``, ``items``
-    ========  ==================================================================================
+    docs/alert-format.md has its keys, which stay.
     """
     return {
         "workload": comparison.after.workload,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from baseline.model.calls import CallModel
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
 from baseline.model.hierarchy import Occurrences
@@ -32,12 +33,13 @@ from baseline.syscalls import symbol_name
 from baseline.window import Connection
 
 _WORKLOAD = described("workload", pa.string(), "name of the workload")
-_WINDOWS = described("windows", pa.int64(), "windows of training in which it occurred")
-_COUNT = described("count", pa.int64(), "how often it occurred in training")
+_WINDOWS = described("windows", pa.int64(), "windows of training with it; two of what was accepted")
+_COUNT = described("count", pa.int64(), "how often in training; what was accepted counts twice")
 _SEEN = [
-    described("first_seen", TIME, "start of the first window of training with it"),
-    described("last_seen", TIME, "end of the last window of training with it"),
+    described(f"{side}_seen", TIME, f"{what} window with it: of training, or of an accepted alert")
+    for side, what in (("first", "start of the first"), ("last", "end of the last"))
 ]
+_LINES = pa.list_(pa.field("element", pa.string(), nullable=False))
 
 MODEL_TABLES = {
     "models": pa.schema(
@@ -62,15 +64,31 @@ MODEL_TABLES = {
                 pa.float64(),
                 "alert of a lasting shift from these bits of windows in a row",
             ),
+            described(
+                "state",
+                pa.string(),
+                "whether learning saw enough: empty, partial, lossy, unstable or complete; null "
+                "where nothing tells it, as of a merged model",
+            ).with_nullable(True),
+            described("reason", pa.string(), "of that state; or null").with_nullable(True),
+            described("quarantined", _LINES, "what training showed and is kept out of the model"),
+            described(
+                "notes", _LINES, "what was done to it since, such as the alerts that were accepted"
+            ),
         ]
     ),
     "held_out": pa.schema(
         [
             _WORKLOAD,
             described(
-                "window", pa.int64(), "number of the window; those of a replica in order of time"
+                "window",
+                pa.int64(),
+                "number of the window, of which no model keeps the time; those of a replica are in "
+                "order of time",
             ),
-            described("replica", pa.int64(), "number of its replica"),
+            described(
+                "replica_number", pa.int64(), "number of its replica, whose path no model keeps"
+            ),
             described("bits", pa.float64(), "its evidence, to compare with the threshold, in bits"),
             *(
                 described(f"{signal}_bits", pa.float64(), "its surprise to the others, in bits")
@@ -89,17 +107,26 @@ MODEL_TABLES = {
         [
             _WORKLOAD,
             described("syscall", pa.string(), "name of the system call"),
+            described(
+                "windows",
+                pa.int64(),
+                "windows of training with it; two of what was accepted, null of folded calls",
+            ).with_nullable(True),
             _COUNT,
             *(
                 described(
                     f"usual_{side}",
                     pa.int64(),
                     f"{side}est number in the middle 90 % of windows, as exact as the model's "
-                    "bins; null where windows are of no single length",
+                    "bins; null where windows are of no single length, and of what was accepted",
                 ).with_nullable(True)
                 for side in ("low", "high")
             ),
-            described("usual_bits", pa.float64(), "surprise of its number that counts for nothing"),
+            described(
+                "usual_bits",
+                pa.float64(),
+                "surprise of its number that counts for nothing; null of what was accepted",
+            ).with_nullable(True),
             *_SEEN,
         ]
     ),
@@ -129,6 +156,7 @@ def export_models(models: Iterable[WorkloadModel], out: Path, *, force: bool = F
 def _columns(model: WorkloadModel) -> dict[str, Sequence[Any]]:
     """The columns of each table after the first, for one model."""
     training, held_out = model.training, model.held_out
+    completeness = model.provenance.completeness
     tables: dict[str, Sequence[Any]] = {
         "models": [
             pa.array([model.architecture]),
@@ -142,6 +170,10 @@ def _columns(model: WorkloadModel) -> dict[str, Sequence[Any]]:
             pa.array([model.false_alarms_per_week]),
             pa.array([model.threshold]),
             pa.array([model.shift_threshold]),
+            pa.array([completeness and completeness.state.value], pa.string()),
+            pa.array([completeness and completeness.reason], pa.string()),
+            pa.array([model.provenance.quarantined], _LINES),
+            pa.array([model.provenance.notes], _LINES),
         ],
         "held_out": [
             pa.array(np.arange(len(held_out))),
@@ -162,8 +194,7 @@ def _columns(model: WorkloadModel) -> dict[str, Sequence[Any]]:
             tables["executions"] = [*arrays, *_occurrences(signal.occurrences)]
         elif isinstance(signal, ConnectionModel):
             connections |= signal.occurrences
-        elif isinstance(signal, VolumeModel):
-            tables["calls"] = _calls(signal, model.architecture)
+    tables["calls"] = _calls(model)
     tables["connections"] = [*connection_arrays(list(connections)), *_occurrences(connections)]
     return tables
 
@@ -178,18 +209,36 @@ def _occurrences(occurrences: Mapping[Any, Occurrences]) -> list[pa.Array]:
     ]
 
 
-def _calls(signal: VolumeModel, architecture: str) -> list[pa.Array]:
-    stored, usual = signal.tables()["volumes"], usual_volumes(signal)
-    symbols = signal.symbols.tolist()
+def _calls(model: WorkloadModel) -> list[pa.Array]:
+    """Calls that were made, and how many of them are usual where training made them."""
+    made, volumes = model.signals[Signal.CALLS], model.signals[Signal.VOLUMES]
+    assert isinstance(made, CallModel)  # noqa: S101 - for the type checker
+    assert isinstance(volumes, VolumeModel)  # noqa: S101 - for the type checker
+    usual = usual_volumes(volumes)
+    table = volumes.tables()["volumes"].select(["count", "usual_bits", "first_seen", "last_seen"])
+    counted = dict(zip(volumes.symbols.tolist(), table.to_pylist(), strict=True))
+    known = {call.symbol: its for call, its in made.occurrences.items()}
+    symbols = sorted(counted.keys() | known.keys())
+    rows = [
+        counted.get(symbol)
+        or {
+            "count": known[symbol].times,
+            "usual_bits": None,
+            "first_seen": known[symbol].first,
+            "last_seen": known[symbol].last,
+        }
+        for symbol in symbols
+    ]
     return [
-        pa.array([symbol_name(symbol, architecture) for symbol in symbols], pa.string()),
-        pa.array(signal.counts),
+        pa.array([symbol_name(symbol, model.architecture) for symbol in symbols], pa.string()),
+        pa.array([known[s].windows if s in known else None for s in symbols], pa.int64()),
+        pa.array([row["count"] for row in rows], pa.int64()),
         *(
-            pa.array([usual[s][side] if usual else None for s in symbols], pa.int64())
+            pa.array([usual[s][side] if s in usual else None for s in symbols], pa.int64())
             for side in (0, 1)
         ),
-        stored["usual_bits"],
-        *_seen(stored),
+        pa.array([row["usual_bits"] for row in rows], pa.float64()),
+        *(times(row[name] for row in rows) for name in ("first_seen", "last_seen")),
     ]
 
 

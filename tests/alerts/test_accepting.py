@@ -154,6 +154,32 @@ def test_what_is_left_of_an_alert_is_compared_with_windows_of_its_load() -> None
     assert min(bits[:2]) + 1 < max(bits[:2])  # which of them it is makes a difference
 
 
+def test_what_is_accepted_already_is_not_hidden_once_more(
+    model: WorkloadModel, alerts: list[Alert]
+) -> None:
+    shell, download, stage = map(written, alerts)
+    again = replace(shell, id="0" * 12)
+    first = accept_alerts(model, [shell])
+    assert all(map(first.raised_before, (shell, again, download, stage)))
+    assert first.hides(again)
+    second = accept_alerts(first.after, [download])
+    assert second.hides(replace(download, id="1" * 12))
+    assert second.raised_before(stage)
+    for known in (shell, again):
+        assert not second.raised_before(known)
+        assert not second.hides(known)
+
+
+def test_a_volume_that_is_accepted_already_is_not_hidden_once_more(
+    model: WorkloadModel, alerts: list[Alert], loud: Window
+) -> None:
+    model = model.with_budget(HOURLY)
+    one = written(alert_of(model, loud))
+    first = accept_alerts(model, [one])
+    assert first.hides(one)
+    assert not accept_alerts(first.after, [written(alerts[0])]).raised_before(one)
+
+
 def test_a_first_sight_is_an_alert_like_any_other(
     model: WorkloadModel, normal: list[Window]
 ) -> None:

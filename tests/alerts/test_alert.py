@@ -1,14 +1,19 @@
 import json
 import math
-import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from alert_page import documented, names, rows
 
 from baseline.alerts.alert import Alert, RaisedBy, leading_evidence
+from baseline.alerts.detector import Folded
 from baseline.alerts.flood import Flood
+from baseline.alerts.incident import Event, Incident, Report
+from baseline.alerts.json_lines import JsonLinesSink
 from baseline.container import Container
+from baseline.interference import Interference
 from baseline.model.score import Call, Evidence, Item, Score, Seen, Signal, Volume, signal_of
 from baseline.sighting import Process
 from baseline.syscalls import pack
@@ -217,9 +222,37 @@ def test_as_json() -> None:
     ]
 
 
-def test_every_key_of_the_json_is_documented() -> None:
-    rows = re.findall(r"^ {8}(\w+(?:, \w+)*)  +\S", Alert.to_dict.__doc__ or "", re.MULTILINE)
-    assert set(", ".join(rows).split(", ")) == set(alert(evidence(SHELL, 30.0)).to_dict())
+def test_every_key_of_the_json_is_documented_and_no_other() -> None:
+    """Those of incidents are in the table of alerts, too: a line has both."""
+    kinds = {"an n-gram": NGRAM, "a call": PTRACE, "an execution": SHELL, "a connection": PEER}
+    items = [*kinds.values(), FSYNC]
+    told = replace(
+        alert(*(evidence(item, 10.0) for item in items)),
+        container=Container("3f0d" * 16, "shop/web/nginx"),
+        flood=Flood(1.0, 1200, 0, 0),
+    )
+    document = opened(told).to_dict()
+    assert documented("Alerts") == document.keys()
+    for part in ("process", "container", "flood", "counts"):
+        assert documented(part) == document[part].keys(), part  # type: ignore[attr-defined]  # all objects
+    pieces: list[dict[str, Any]] = document["evidence"]  # type: ignore[assignment]  # a list of them
+    assert documented("evidence") == pieces[0].keys()
+    found = {kind: piece["item"].keys() for kind, piece in zip(rows("item"), pieces, strict=True)}
+    assert list(found) == [*kinds, "a volume"]
+    assert {kind: names(keys) for kind, keys in rows("item").items()} == found
+
+
+def test_every_key_of_the_end_of_an_incident_and_of_tampering_is_documented() -> None:
+    closed = replace(opened(alert(evidence(SHELL, 30.0))), event=Event.CLOSED, alert=None)
+    assert documented("The end of an incident") == closed.to_dict().keys()
+    lines: list[str] = []
+    JsonLinesSink(lines.append).write_interference(Interference(NOON, "Somebody did something"))
+    assert documented("Tampering") == json.loads(lines[0]).keys()
+
+
+def opened(told: Alert) -> Report:
+    """The line with which an alert opens an incident."""
+    return Incident.opened_by(told, Folded(), NOON).report(Event.OPENED, NOON, told)
 
 
 def test_json_says_what_makes_too_little_evidence_an_alert() -> None:

@@ -4,7 +4,10 @@ import pytest
 from conftest import SHELL, intrude, windows, write_recording
 from running import run
 
+from baseline.cli.learning import HOUR, estimated
+from baseline.model.discovery import NewItems
 from baseline.model.storage import load_model, load_models
+from baseline.window import Histogram
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,27 @@ def test_what_three_seconds_alone_showed_is_kept_out_and_listed(
     assert "/usr/sbin/nginx > /usr/bin/dash" in run("inspect", tmp_path / "models").stdout
     watched = run("watch", "--from", poisoned, "--models", tmp_path / "models")
     assert "nginx started /usr/bin/dash as uid 33, never seen in learning" in watched.stdout
+
+
+def test_learning_tells_how_complete_the_model_is_that_it_wrote(
+    poisoned: Path, tmp_path: Path
+) -> None:
+    done = run("learn", "--from", poisoned, "--out", tmp_path / "models")
+    completeness = load_model(tmp_path / "models" / "web").provenance.completeness
+    assert completeness is not None
+    *_, row = (line for line in done.stderr.splitlines() if line.startswith("web"))
+    assert row.split() == [
+        *("web", completeness.state.value),
+        *told(completeness.signals[Histogram.NGRAMS].new_items(HOUR)),
+        *completeness.reason.split(),
+    ]
+    inspected = " ".join(run("inspect", tmp_path / "models").stdout.split())
+    assert f"State {completeness.state}: {completeness.reason}" in inspected
+
+
+def told(coming: NewItems) -> list[str]:
+    low, high = estimated(coming.low), estimated(coming.high)
+    return [estimated(coming.expected), f"({low}-{high})"]
 
 
 def test_all_of_it_is_learned_if_asked_for(poisoned: Path, tmp_path: Path) -> None:

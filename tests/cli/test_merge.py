@@ -67,6 +67,27 @@ def test_the_same_model_twice_would_count_double(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_same_time_twice_would_count_double(
+    halves: tuple[Path, Path], normal: Path, tmp_path: Path
+) -> None:
+    """A copy that was changed is another model, and so is one of a part of that time."""
+    model = load_model(halves[0] / "web")
+    save_models([model.with_provenance(notes=("Accepted alert 0: x",))], tmp_path / "copy")
+    whole = [w for w in Recording(normal).windows() if w.workload == "web"]
+    save_models([WorkloadModel.fit(whole, "x86_64")], tmp_path / "whole")
+    for folder in ("copy", "whole"):
+        done = run("merge", *halves, tmp_path / folder, "--out", tmp_path / "out")
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"Error: {halves[0]} and {tmp_path / folder} hold models of web that were learned from "
+            "the same time: watching began at 2026-11-23T00:00:00.000000Z in both. "
+            "Give one of them: that time would count double.\n",
+        )
+    done = run("merge", halves[1], tmp_path / "whole", "--out", tmp_path / "out")
+    assert "watching ended at 2026-11-23T00:04:00.000000Z in both" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_architectures_are_refused(models: Path, normal: Path, tmp_path: Path) -> None:
     windows = [w for w in Recording(normal).windows() if w.workload == "api"]
     save_models([WorkloadModel.fit(windows, "aarch64")], tmp_path / "arm")

@@ -140,3 +140,20 @@ def test_what_was_done_to_them_is_kept(minutes: list[Window]) -> None:
     assert provenance.notes == ("Accepted a.", "Accepted b.")
     assert provenance.quarantined == ("x",)
     assert provenance.completeness is None
+
+
+def test_what_was_done_to_a_model_stays_in_its_order(minutes: list[Window]) -> None:
+    one, two, three = (
+        fit(part).with_provenance(notes=notes)
+        for part, notes in (
+            (minutes[:60], ("Inherits.", "Accepted c.", "Accepted a.")),
+            (minutes[60:90], ("Accepted d.", "Accepted b.")),
+            (minutes[90:120], ("Accepted e.",)),
+        )
+    )
+    orders = [[one, two, three], [three, two, one], [merge([one, two]), three]]
+    (notes,) = {merge(models).provenance.notes for models in orders}
+    for model in (one, two, three):
+        assert tuple(note for note in notes if note in model.provenance.notes) == (
+            model.provenance.notes
+        )

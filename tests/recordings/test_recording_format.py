@@ -3,8 +3,11 @@ import json
 import re
 from pathlib import Path
 
+import duckdb
+import numpy as np
 import pytest
 
+from baseline.recordings import RecordingWriter
 from baseline.recordings.format import (
     FORMAT_VERSION,
     HEADER_FILE,
@@ -18,8 +21,10 @@ from baseline.recordings.format import (
     part_path,
     utc_date,
 )
-from baseline.window import Connection, Ledger, Tally
+from baseline.syscalls import KIND_FOLDED, KIND_IO_URING, KIND_SHIFT
+from baseline.window import Connection, Ledger, NgramCounts, Tally, Window
 
+PAGE = Path(__file__).parents[2] / "docs" / "recording-format.md"
 HEADER = Header("x86_64", "6.1.0-13-amd64", "web/1 ü", 2.5, "2026-11-22T17:00:00+00:00")
 END = 1_795_392_000_000_000_000  # 2026-11-23 00:00 UTC
 PART = Part(
@@ -130,8 +135,7 @@ def test_the_ledger_has_a_column_for_every_field() -> None:
 
 
 def test_every_table_and_column_is_described_and_documented() -> None:
-    page = Path(__file__).parents[2] / "docs" / "recording-format.md"
-    text = page.read_text()
+    text = PAGE.read_text()
     assert f"version {FORMAT_VERSION}" in text
     assert HEADER_FILE in text
     assert PARTS_FILE in text
@@ -143,3 +147,15 @@ def test_every_table_and_column_is_described_and_documented() -> None:
             assert row in sections[name], f"docs/recording-format.md, {name}: {row}"
     for key in json.loads(HEADER.to_json()):
         assert f"`{key}`" in text
+
+
+def test_the_query_of_the_page_tells_requests_from_calls(tmp_path: Path) -> None:
+    """Opcode 18 is openat, and so is not call 18, which is pwrite64."""
+    kinds = [0, KIND_FOLDED, KIND_IO_URING]
+    ngrams = np.array([kind << KIND_SHIFT | 19 for kind in kinds], np.uint64)
+    counts = NgramCounts.collect(ngrams, np.array([5, 3, 2]))
+    with RecordingWriter(tmp_path / "r", interval=1) as writer:
+        writer.write(Window("web", "a", END, END + 10**9, 10**9, counts))
+    (query,) = re.findall(r"^    SELECT .*?;$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    found = duckdb.execute(query.replace("'RECORDING", f"'{tmp_path}/r")).fetchall()
+    assert found == [("web", False, 18, 8), ("web", True, 18, 2)]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 from strategies import MIDNIGHT
 
 from baseline.errors import UsageError
+from baseline.model.acceptance import accept
+from baseline.model.merging import merge
 from baseline.model.workload_model import WorkloadModel
 from baseline.report.export import README
 from baseline.report.export_models import MODEL_TABLES, export_models
+from baseline.syscalls import KIND_FOLDED, KIND_SHIFT
 from baseline.window import Connection, Execution, Image, NgramCounts, Window
 
 SECOND = 10**9
@@ -36,6 +40,8 @@ def second(number: int, seconds: int = 1) -> Window:
 
 
 MODEL = WorkloadModel.fit([second(number) for number in range(100)], "x86_64")
+COMPLETENESS = MODEL.provenance.completeness
+assert COMPLETENESS is not None
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +76,10 @@ def test_a_model_is_one_row(out: Path) -> None:
             "false_alarms_per_week": MODEL.false_alarms_per_week,
             "threshold": MODEL.threshold,
             "shift_threshold": MODEL.shift_threshold,
+            "state": "partial",
+            "reason": COMPLETENESS.reason,
+            "quarantined": [],
+            "notes": [],
         }
     ]
 
@@ -77,7 +87,7 @@ def test_a_model_is_one_row(out: Path) -> None:
 def test_held_out_windows_have_bits_and_counts_of_each_signal(out: Path) -> None:
     held_out = rows(out, "held_out")
     assert [row["window"] for row in held_out] == list(range(100))
-    assert [row["replica"] for row in held_out] == [0, 1] * 50
+    assert [row["replica_number"] for row in held_out] == [0, 1] * 50
     assert [row["bits"] for row in held_out] == MODEL.combination.held_out_bits.tolist()
     surprised = [row["window"] for row in held_out if row["executions_bits"] > 0]
     assert surprised == [7, 9]
@@ -105,11 +115,50 @@ def test_items_have_names_and_times(out: Path) -> None:
 
 def test_calls_have_their_usual_volume(out: Path) -> None:
     read, close = rows(out, "calls")
-    assert (read["syscall"], read["count"]) == ("read", 10_000)
+    assert (read["syscall"], read["windows"], read["count"]) == ("read", 100, 10_000)
     assert read["usual_low"] <= 100 <= read["usual_high"] < 200
     assert (close["syscall"], close["usual_low"], close["usual_high"]) == ("close", 2, 2)
     assert close["usual_bits"] > 0
     assert (close["first_seen"], close["last_seen"]) == (0.0, 100.0)
+
+
+def test_what_was_accepted_is_said_as_the_columns_have_it(tmp_path: Path) -> None:
+    """A call that training never made; nobody knows how many of it are usual."""
+    ptrace = NgramCounts(np.array([102], np.uint64), np.array([1]))
+    accepted = accept(MODEL, [replace(second(1000), connections={}, ngrams=ptrace)], {})
+    more = WorkloadModel.fit([second(number) for number in range(200, 210)], "x86_64")
+    merged = merge([accepted, more])
+    noted = merged.with_provenance(notes=("Accepted alert 0: x",), quarantined=("/bin/sh",))
+    export_models([noted], tmp_path / "out")
+    call, *_ = (r for r in rows(tmp_path / "out", "calls") if r["syscall"] == "ptrace")
+    assert call == {
+        "workload": "web",
+        "syscall": "ptrace",
+        "windows": 2,
+        "count": 2,
+        "usual_low": None,
+        "usual_high": None,
+        "usual_bits": None,
+        "first_seen": 1000.0,
+        "last_seen": 1001.0,
+    }
+    (model,) = rows(tmp_path / "out", "models")
+    names = ("state", "reason", "quarantined", "notes")
+    assert [model[name] for name in names] == [None, None, ["/bin/sh"], ["Accepted alert 0: x"]]
+
+
+def test_folded_calls_are_counted_apart(tmp_path: Path) -> None:
+    folded = np.array([READ, KIND_FOLDED << KIND_SHIFT | READ], np.uint64)
+    windows = [
+        replace(second(number), ngrams=NgramCounts(folded, np.array([5, 3])))
+        for number in range(100)
+    ]
+    export_models([WorkloadModel.fit(windows, "x86_64")], tmp_path / "out")
+    found = rows(tmp_path / "out", "calls")
+    assert [(row["syscall"], row["windows"], row["count"]) for row in found] == [
+        ("read", 100, 500),
+        ("folded:read", None, 300),
+    ]
 
 
 def test_windows_of_all_lengths_have_no_usual_volume(tmp_path: Path) -> None:
