@@ -1,5 +1,6 @@
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -17,6 +18,17 @@ def test_a_signal_is_a_request(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
         assert stop()
         assert stop.is_requested
+
+
+def test_a_request_wakes_who_waits_for_it() -> None:
+    with StopSignals() as stop:
+        with select.epoll() as waiting:
+            assert stop.woken is not None
+            waiting.register(stop.woken, select.EPOLLIN)
+            assert waiting.poll(0) == []
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert waiting.poll() == [(stop.woken, select.EPOLLIN)]
+        assert stop()
 
 
 def test_a_second_ctrl_c_is_answered_and_the_third_interrupts(

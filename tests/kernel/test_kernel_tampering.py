@@ -1,5 +1,6 @@
 """Root takes the program apart while it counts: what is done to it is told."""
 
+import errno
 import json
 import mmap
 import shutil
@@ -22,6 +23,7 @@ from baseline.kernel.program import (
     LINK_PREFIX,
     OWN_MAPS,
     PIN_ROOT,
+    RAW_TRACEPOINTS,
     SYSTEM_CALLS,
     Settings,
     fingerprint,
@@ -152,21 +154,36 @@ from baseline.kernel.bpf_syscall import get_object
 program = BPF(text="int nothing(struct bpf_sock_addr *c) { return 1; }")
 nothing = program.load_func("nothing", 18, attach_type=10)
 update = (ctypes.c_uint32 * 4)(get_object(sys.argv[1]), nothing.fd)  # BPF_LINK_UPDATE
-sys.exit(ctypes.CDLL(None).syscall(321, 29, ctypes.byref(update), ctypes.sizeof(update)))
+libc = ctypes.CDLL(None, use_errno=True)
+failed = libc.syscall(321, 29, ctypes.byref(update), ctypes.sizeof(update))
+sys.exit(failed and ctypes.get_errno())
 """
 
 
-@leaves_it_damaged
-def test_a_program_that_is_exchanged(watched: Watched) -> None:
-    assert told(watched.watch) == []
+def exchange(hook: str) -> subprocess.CompletedProcess[str]:
+    """Put a program that does nothing into a link."""
     package = Path(__file__).parents[2]
     environment = {
         "PYTHONPATH": str(package),
         "BCC_KERNEL_SOURCE": str(package / "bpf" / "stubs"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [loader_python(), "-c", EXCHANGE, str(PIN / f"{LINK_PREFIX}connect4")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = [loader_python(), "-c", EXCHANGE, str(PIN / f"{LINK_PREFIX}{hook}")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("hook", RAW_TRACEPOINTS)
+def test_programs_of_raw_tracepoints_cannot_be_exchanged(watched: Watched, hook: str) -> None:
+    assert exchange(hook).returncode == errno.EINVAL
+    run_known(watched)
+    assert ngrams(watched.window()) == KNOWN
+    assert told(watched.watch) == []
+
+
+@leaves_it_damaged
+def test_a_program_that_is_exchanged(watched: Watched) -> None:
+    assert told(watched.watch) == []
+    done = exchange("connect4")
     assert done.returncode == 0, done.stderr
     watched.python(SEND)
     (what,) = told(watched.watch)
