@@ -53,6 +53,7 @@ class QuietIntervals:
         self._models = models
         self._blocks: dict[str, _Block] = {}  # of the workloads that were seen
         self._usual = np.empty((0, LEVELS), np.int64)
+        self._new: list[npt.NDArray[np.int64]] = []  # to be put behind them
         self._columns = np.empty(0, np.int16)  # by place
         self._arrange(())
 
@@ -106,7 +107,13 @@ class QuietIntervals:
     def _arrange(self, replicas: Sequence[Replica]) -> None:
         """Lay out the cells of the windows that come from now on."""
         self._replicas = replicas
-        blocks = self._blocks_of_rows = [self._block_of(its.workload) for its in replicas]
+        for workload in dict.fromkeys(its.workload for its in replicas):
+            if workload not in self._blocks:
+                self._blocks[workload] = self._block_of(workload)
+        # All at once: arrays that grow one by one leave holes in memory.
+        self._usual = np.concatenate([self._usual, *self._new])
+        self._new = []
+        blocks = self._blocks_of_rows = [self._blocks[its.workload] for its in replicas]
         sizes = np.array([len(block.beside) for block in blocks], np.intp)
         self._starts = np.cumsum(sizes) - sizes
         self._beside = np.concatenate(
@@ -118,9 +125,6 @@ class QuietIntervals:
         self._lengths = np.array([block.length for block in blocks], np.int64)
 
     def _block_of(self, workload: str) -> _Block:
-        known = self._blocks.get(workload)
-        if known:
-            return known
         model = self._models.get(workload)
         quiet = model.quiet if model else None
         judged = quiet.volumes.usual_levels if quiet else None
@@ -128,15 +132,14 @@ class QuietIntervals:
             calls = len(judged.beside)
             beside = np.concatenate([judged.beside, [calls, calls + 1]])
             levels = np.concatenate([judged.levels, _ANY_LEVEL, _NONE_AT_ALL])
-            block = _Block(quiet, beside, self._usual_from_end(levels), quiet.volumes.length)
+            block = _Block(quiet, beside, self._keep(levels), quiet.volumes.length)
         else:
             beside = np.zeros(1, np.intp)
-            block = _Block(None, beside, self._usual_from_end(_ANY_LEVEL), 0)
-        self._blocks[workload] = block
+            block = _Block(None, beside, self._keep(_ANY_LEVEL), 0)
         return block
 
-    def _usual_from_end(self, levels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-        """Keep usual levels; where those of each cell begin."""
-        first = len(self._usual)
-        self._usual = np.concatenate([self._usual, levels])
+    def _keep(self, levels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """Have usual levels put behind the others; where those of each cell begin."""
+        first = len(self._usual) + sum(map(len, self._new))
+        self._new.append(levels)
         return (first + np.arange(len(levels))) * LEVELS
