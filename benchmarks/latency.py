@@ -141,6 +141,8 @@ def names_in(alert: Mapping[str, Any]) -> Iterator[str]:
             yield str(item["port"])
         elif "syscalls" in item:
             yield from item["syscalls"][-1:]
+        elif "symbol" in item:
+            yield item["syscall"]
 
 
 class Lines:

@@ -132,11 +132,8 @@ class QuietIntervals:
             calls = len(judged.beside)
             beside = np.concatenate([judged.beside, [calls, calls + 1]])
             levels = np.concatenate([judged.levels, _ANY_LEVEL, _NONE_AT_ALL])
-            block = _Block(quiet, beside, self._keep(levels), quiet.volumes.length)
-        else:
-            beside = np.zeros(1, np.intp)
-            block = _Block(None, beside, self._keep(_ANY_LEVEL), 0)
-        return block
+            return _Block(quiet, beside, self._keep(levels), quiet.volumes.length)
+        return _Block(None, np.zeros(1, np.intp), self._keep(_ANY_LEVEL), 0)
 
     def _keep(self, levels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         """Have usual levels put behind the others; where those of each cell begin."""
