@@ -41,7 +41,9 @@ class Groups:
     def appeared(self) -> Iterator[Group]:
         """Those that have come since the last call, whoever gave them their number."""
         used = self._program.look_for_groups()
-        others = np.flatnonzero(self._program.owners["cgroup"][:used] != self._seen[:used])
+        cgroups = self._program.owners["cgroup"][:used]
+        # A number that was given back has none, until it is given out again.
+        others = np.flatnonzero((cgroups != self._seen[:used]) & (cgroups != 0))
         owners = self._program.owners[others]
         for number, cgroup, state in zip(
             others.tolist(), owners["cgroup"].tolist(), owners["state"].tolist(), strict=True

@@ -30,8 +30,11 @@ _LONGEST_WAIT = 1.0
 """Seconds after which we look at the latest whether many cgroups came and went."""
 
 _BETWEEN_QUESTIONS = 0.25
-"""Seconds after which a request to stop is noticed that wakes nobody up, and the least between two
-looks at cgroups that came and went."""
+"""Seconds after which a request to stop is noticed that wakes nobody up."""
+
+_BETWEEN_LOOKS = 0.02
+"""The least seconds between two looks whether group numbers run out: where thousands of cgroups
+come in a second each wakes us, and it takes several readings to give a number back."""
 
 _DESCRIPTORS = 2
 """What is waited for at most: first sights and a request to stop."""
@@ -323,7 +326,7 @@ class KernelSource:
         """Whether group numbers may run out, now and then."""
         if now < self._next_look:
             return False
-        self._next_look = now + _BETWEEN_QUESTIONS
+        self._next_look = now + _BETWEEN_LOOKS
         return self._reclaimer.is_urgent
 
     def _wait(self, seconds: float) -> Iterator[Sighting]:
