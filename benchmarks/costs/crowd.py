@@ -20,6 +20,7 @@ SECONDS_TO_START = 300
 PORT = 9  # the discard port: nobody listens, the attempt is what is counted
 
 _MIB = 1 << 20
+_MINUTE, _HOUR = 60, 3600
 
 
 @dataclass(frozen=True)
@@ -175,21 +176,39 @@ class Agent:
 
 
 class Cost(NamedTuple):
-    """What an agent took in a stretch of time.
+    """What an agent takes.
 
     Attributes:
-        cpu_percent: of one core.
-        memory: at its end.
+        first_percent: of one core in its first minute, when much is new to the kernel.
+        cpu_seconds_an_hour: CPU time of its first hour.
+        memory: at the end of what was measured.
     """
 
-    cpu_percent: float
+    first_percent: float
+    cpu_seconds_an_hour: float
     memory: Memory
 
+    @property
+    def cpu_percent(self) -> float:
+        """Of one core, over that hour."""
+        return 100 * self.cpu_seconds_an_hour / _HOUR
 
-def cost_of(agent: Agent, *, warm_up: float, seconds: float) -> Cost:
-    """What an agent that counts takes, once it has warmed up."""
-    time.sleep(warm_up)
+
+def cost_of(agent: Agent, *, first: float, then: float) -> Cost:
+    """What an agent takes that has just begun to count.
+
+    Args:
+        agent: it.
+        first: seconds that are taken for its first minute.
+        then: seconds after these, which are taken for the rest of the hour.
+    """
+    early, late = (_share(agent, seconds) for seconds in (first, then))
+    hour = early * _MINUTE + late * (_HOUR - _MINUTE)
+    return Cost(100 * early, hour, agent.memory())
+
+
+def _share(agent: Agent, seconds: float) -> float:
+    """Of one core that it takes in so many seconds."""
     began, before = time.monotonic(), agent.cpu_seconds()
     time.sleep(seconds)
-    took = agent.cpu_seconds() - before
-    return Cost(100 * took / (time.monotonic() - began), agent.memory())
+    return (agent.cpu_seconds() - before) / (time.monotonic() - began)

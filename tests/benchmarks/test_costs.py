@@ -28,6 +28,7 @@ def test_reports_fit_a_terminal() -> None:
     cost = {
         "cpu_percent": 12.345,
         "cpu_seconds_an_hour": 444.42,
+        "first_minute_percent": 23.45,
         "rss_mib": 1234.5,
         "pss_mib": 1034.5,
         "anonymous_mib": 934.5,
