@@ -62,15 +62,16 @@ class CallModel(HierarchyModel[Call]):
 
     def are_known(self, symbols: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
         """Whether each call was made in training."""
-        known: npt.NDArray[np.bool_] = self._is_known[symbols]
-        return known
+        # A search: a table of all symbols took 64 KiB, as much as the rest of a small model.
+        made = self._made
+        if not len(made):
+            return np.zeros(symbols.shape, np.bool_)
+        return np.asarray(made.take(made.searchsorted(symbols), mode="clip") == symbols)
 
     @cached_property
-    def _is_known(self) -> npt.NDArray[np.bool_]:
-        """By symbol."""
-        known = np.zeros(1 << 16, np.bool_)
-        known[[call.symbol for call in self.occurrences]] = True
-        return known
+    def _made(self) -> npt.NDArray[np.uint16]:
+        """Symbols of all calls of training, ascending."""
+        return np.array(sorted(call.symbol for call in self.occurrences), np.uint16)
 
     @classmethod
     def decode(cls, item: Any) -> Call:
