@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from baseline.model.hierarchy import HierarchyModel
+from baseline.model.hierarchy_model import HierarchyModel
 from baseline.model.ngrams import NgramModel
 from baseline.model.score import Volume
 from baseline.model.signal_model import SignalModel

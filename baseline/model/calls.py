@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
+from baseline.model.hierarchy import Context, Part
+from baseline.model.hierarchy_model import HierarchyModel
+from baseline.model.hierarchy_tables import hierarchy_schemas
 from baseline.model.score import Call, Signal
 from baseline.model.signal_model import Surprise
 from baseline.syscalls import KIND_FOLDED, KIND_SHIFT, SYMBOL_BITS, calls_of, symbol_name

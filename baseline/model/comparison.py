@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from baseline.model.hierarchy import HierarchyModel
+from baseline.model.hierarchy_model import HierarchyModel
 from baseline.model.ngrams import NgramModel
 from baseline.model.score import NOVELTIES, PEERS, Item, Signal, Volume, signal_of
 from baseline.model.share_changes import Occurred, Shift, shift

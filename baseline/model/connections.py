@@ -24,7 +24,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from baseline.model.hierarchy import Context, HierarchyModel, Part, hierarchy_schemas
+from baseline.model.hierarchy import Context, Part
+from baseline.model.hierarchy_model import HierarchyModel
+from baseline.model.hierarchy_tables import hierarchy_schemas
 from baseline.model.score import Signal
 from baseline.window import Connection, Window
 

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from baseline.model.hierarchy import HierarchyModel
+from baseline.model.hierarchy_model import HierarchyModel
 from baseline.model.merging import merge_signal, require_alike
 from baseline.model.ngrams import NgramModel
 from baseline.model.novelty import Floats

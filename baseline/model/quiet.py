@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baseline.model.calls import CallModel
-from baseline.model.hierarchy import HierarchyModel
+from baseline.model.hierarchy_model import HierarchyModel
 from baseline.model.ngrams import NgramModel
 from baseline.model.score import Signal, signal_of
 from baseline.model.signal_model import SignalModel

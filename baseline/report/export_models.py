@@ -10,7 +10,7 @@ import pyarrow as pa
 from baseline.model.calls import CallModel
 from baseline.model.connections import ConnectionModel
 from baseline.model.executions import ExecutionModel
-from baseline.model.hierarchy import Occurrences
+from baseline.model.hierarchy_model import Occurrences
 from baseline.model.inspection import usual_volumes
 from baseline.model.ngrams import NgramModel
 from baseline.model.score import NOVELTIES, Signal

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_service import ARCHITECTURE, intruded, serving
 
-import baseline.model.hierarchy
+import baseline.model.hierarchy_model
 import baseline.model.storage
 import baseline.parquet
 from baseline.errors import ModelError
@@ -303,7 +303,7 @@ def test_tables_that_unfold_into_too_much_are_refused(
 def test_more_items_than_fit_in_memory_are_refused(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baseline.model.hierarchy, "MAX_ITEMS", 1)
+    monkeypatch.setattr(baseline.model.hierarchy_model, "MAX_ITEMS", 1)
     assert refusal(saved) == f"{saved} contradicts itself (more than 1 items)"
 
 
