@@ -15,12 +15,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from baseline.errors import ModelError
+from baseline.model.call_counts import SAME_LENGTH
 from baseline.model.held_out import HeldOut
 from baseline.model.provenance import Provenance
 from baseline.model.score import Signal
 from baseline.model.signal_model import SignalModel
 from baseline.model.training import Training
-from baseline.model.volumes import SAME_LENGTH, VolumeModel
+from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from baseline.interval import Interval, NgramEntries, Replica
+from baseline.model.call_counts import SAME_LENGTH
 from baseline.model.call_volumes import LEVELS, levels_and_sides
 from baseline.model.quiet import Quiet
-from baseline.model.volumes import SAME_LENGTH
 from baseline.model.workload_model import WorkloadModel
 
 _NOT_LOOKED_UP = -1

@@ -13,9 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from baseline.model.call_counts import (
+    SAME_LENGTH,
+    Symbols,
+    can_be_judged,
+    common_length,
+    count_all,
+    count_in,
+)
 from baseline.model.call_mix import CallMix
 from baseline.model.call_volumes import (
-    LEVELS,
     CallVolumes,
     PairCounts,
     UsualLevels,
@@ -26,24 +33,11 @@ from baseline.model.call_volumes import (
 from baseline.model.novelty import Floats, Integers, discount
 from baseline.model.score import Seen, Signal, Volume
 from baseline.model.signal_model import Surprise
-from baseline.parquet import as_array, described
-from baseline.syscalls import KIND_SHIFT, SYMBOL_BITS, symbol_name, symbols_of
-from baseline.window import NgramCounts, Window
+from baseline.model.volume_tables import NO_PAIRS, SCHEMAS, Columns, pair_columns, read_pairs
+from baseline.parquet import as_array
+from baseline.syscalls import symbol_name, symbols_of
+from baseline.window import Window
 
-Symbols = npt.NDArray[np.uint16]
-
-SAME_LENGTH = 2
-"""Windows are of one length if they differ by no more than this factor ..."""
-
-_SAME_LENGTH_SHARE = 0.9
-"""... but for one in ten ..."""
-
-_ODD_LENGTHS = 2
-"""... or for two of a few: a recording may begin with what was caught up on after a kill, and end
-with a part of a window."""
-
-_MAX_STATES = 1 << 12
-_SYMBOL_BITS_WITH_KIND = SYMBOL_BITS + 64 - KIND_SHIFT
 _CHUNK = 1 << 14
 
 
@@ -62,32 +56,7 @@ class VolumeModel:
     """
 
     signal: ClassVar = Signal.VOLUMES
-    schemas: ClassVar[Mapping[str, pa.Schema]] = {
-        "volumes": pa.schema(
-            [
-                described("symbol", pa.uint16(), "a call, as in baseline/syscalls.py, with kind"),
-                described("count", pa.int64(), "how often it was made"),
-                described("usual_bits", pa.float64(), "bits that count for nothing"),
-                described("first_seen", pa.int64(), "start of the first window with it, ns"),
-                described("last_seen", pa.int64(), "end of the last window with it, ns"),
-            ]
-        ),
-        "volume_pairs": pa.schema(
-            [
-                described("symbol", pa.uint16(), "a call"),
-                described("level", pa.uint8(), "bin of its count in a window"),
-                described("other_symbol", pa.uint16(), "a call, not below the first"),
-                described("other_level", pa.uint8(), "bin of its count in the same window"),
-                described("windows", pa.float64(), "windows that showed both"),
-            ]
-        ),
-        "volume_windows": pa.schema(
-            [
-                described("windows", pa.int64(), "windows of training"),
-                described("length", pa.int64(), "of a window in ns; 0: of no single length"),
-            ]
-        ),
-    }
+    schemas: ClassVar[Mapping[str, pa.Schema]] = SCHEMAS
 
     def __init__(  # noqa: PLR0917 - the columns of its tables
         self,
@@ -124,15 +93,15 @@ class VolumeModel:
             np.minimum.at(seen[:, 0], where, window.start)
             # The clock may be set back.
             np.maximum.at(seen[:, 1], where, max(window.start, window.end))
-        length = _common_length(windows)
-        can_tell = np.array([_can_tell(window, length) for window in windows])
+        length = common_length(windows)
+        can_tell = np.array([can_be_judged(window, length) for window in windows])
         # Windows that cannot tell are of no block: they are not judged, and no volume is theirs.
         block_of_window = np.where(can_tell, blocks, -1)
         telling = set(block_of_window[can_tell].tolist())
         if len(symbols) and length and len(telling) > 1:
             binned = np.concatenate(
                 [
-                    levels(_count(windows[start : start + _CHUNK], symbols))
+                    levels(count_in(windows[start : start + _CHUNK], symbols))
                     for start in range(0, len(windows), _CHUNK)
                 ]
             )
@@ -142,13 +111,13 @@ class VolumeModel:
                 rows = block_of_window == block
                 others = CallVolumes(pairs - PairCounts.count(binned[rows]))
                 inside = [window for window, its in zip(windows, rows, strict=True) if its]
-                bits[rows] = others.bits_of_counts(_count(inside, symbols))
+                bits[rows] = others.bits_of_counts(count_in(inside, symbols))
             usual = usual_bits(bits[can_tell])
             held_out = np.maximum(bits - usual, 0).sum(axis=1)
-            counts = _count_all(windows, symbols)
+            counts = count_all(windows, symbols)
             model = cls(symbols, counts, seen, usual, pairs, len(windows), length, architecture)
             return model, held_out
-        matrix = _count(windows, symbols)
+        matrix = count_in(windows, symbols)
         counts = matrix.sum(axis=0)
         held_out = np.zeros(len(windows))
         for block in telling if len(telling) > 1 else ():
@@ -164,7 +133,7 @@ class VolumeModel:
 
         It cannot where counts were lost, or where its length is not that of training.
         """
-        if not len(self.symbols) or not _can_tell(window, self.length):
+        if not len(self.symbols) or not can_be_judged(window, self.length):
             return []
         counts = self._count_in(window)
         if isinstance(self._judge, CallVolumes):
@@ -191,7 +160,7 @@ class VolumeModel:
             window: what the workload did.
             counts: how often it made each call, shape (calls,).
         """
-        if not len(self.symbols) or not _can_tell(window, self.length):
+        if not len(self.symbols) or not can_be_judged(window, self.length):
             return True
         if isinstance(self._judge, CallMix):
             return not self._judge.bits(counts[None]).any()
@@ -254,22 +223,11 @@ class VolumeModel:
     def tables(self) -> dict[str, pa.Table]:
         """The model as tables of ``schemas``."""
         first, last = self._seen.T
-        columns: dict[str, list[npt.NDArray[np.generic]]] = {
+        columns: dict[str, Columns] = {
             "volumes": [self.symbols, self.counts, self._usual, first, last],
             "volume_windows": [np.array([self.windows]), np.array([self.length])],
-            "volume_pairs": [np.empty(0, np.int64)] * 5,
+            "volume_pairs": pair_columns(self.pairs, self.symbols) if self.pairs else NO_PAIRS,
         }
-        if self.pairs:
-            rows, others = np.nonzero(np.triu(self.pairs.windows))
-            symbol, level = self.symbols[self.pairs.call], self.pairs.level.astype(np.uint8)
-            windows = self.pairs.windows[rows, others]
-            columns["volume_pairs"] = [
-                symbol[rows],
-                level[rows],
-                symbol[others],
-                level[others],
-                windows,
-            ]
         return {
             name: pa.table(
                 [pa.array(c, f.type) for c, f in zip(columns[name], schema, strict=True)],
@@ -293,7 +251,7 @@ class VolumeModel:
         ((windows, length),) = zip(*tables["volume_windows"].to_pydict().values(), strict=True)
         if windows < 1 or length < 0 or bool(length) != bool(len(tables["volume_pairs"])):
             raise ValueError("the windows of the calls are none")
-        pairs = _read_pairs(tables["volume_pairs"], symbols) if length else None
+        pairs = read_pairs(tables["volume_pairs"], symbols) if length else None
         seen = np.stack([first, last], 1)
         return cls(symbols, counts, seen, usual, pairs, windows, length, architecture)
 
@@ -383,7 +341,7 @@ class VolumeModel:
         )
 
     def _count_in(self, window: Window) -> Integers:
-        """What :func:`_count` says of one window, in half the time."""
+        """What :func:`count_in` says of one window, in half the time."""
         columns = self.columns_of(symbols_of(window.ngrams.ngrams))
         counts = np.bincount(columns, window.ngrams.counts, len(self.symbols) + 1)
         return counts[None, :-1].astype(np.int64)
@@ -392,78 +350,6 @@ class VolumeModel:
         where = int(np.searchsorted(self.symbols, item.symbol))
         is_there = where < len(self.symbols) and self.symbols[where] == item.symbol
         return where if is_there else None
-
-
-def _can_tell(window: Window, length: int) -> bool:
-    """Whether a window's counts can be judged where windows have this length, or none if it is 0.
-
-    They cannot where some were lost, or where it is much shorter or longer.
-    """
-    if window.ledger.ngrams.lost:
-        return False
-    return not length or length <= SAME_LENGTH * window.observed <= SAME_LENGTH**2 * length
-
-
-def _common_length(windows: Sequence[Window]) -> int:
-    """The length of windows in nanoseconds, 0 where they are of no single length."""
-    observed = np.array([window.observed for window in windows])
-    length = int(np.median(observed))
-    alike = (observed * SAME_LENGTH >= length) & (observed <= length * SAME_LENGTH)
-    odd = len(windows) - int(alike.sum())
-    may_be_odd = max((1 - _SAME_LENGTH_SHARE) * len(windows), _ODD_LENGTHS)
-    return length if odd <= may_be_odd and 2 * odd < len(windows) else 0
-
-
-def _count(windows: Sequence[Window], symbols: Symbols) -> Integers:
-    """How often each known call was made in each window, shape (windows, calls)."""
-    column = np.full(1 << _SYMBOL_BITS_WITH_KIND, len(symbols), np.int16)
-    column[symbols] = np.arange(len(symbols))
-    made = symbols_of(np.concatenate([w.ngrams.ngrams for w in windows]))
-    counts = np.concatenate([w.ngrams.counts for w in windows])
-    # One column more takes what is not known.
-    shape = (len(windows), len(symbols) + 1)
-    first_cell = np.arange(shape[0]) * shape[1]
-    cells = np.repeat(first_cell, [len(w.ngrams) for w in windows]) + column[made]
-    sums = np.bincount(cells, counts, shape[0] * shape[1]).astype(np.int64)
-    return sums.reshape(shape)[:, :-1]
-
-
-def _count_all(windows: Sequence[Window], symbols: Symbols) -> Integers:
-    """How often each call was made in all windows together, shape (calls,)."""
-    everything = NgramCounts.collect(
-        np.concatenate([w.ngrams.ngrams for w in windows]),
-        np.concatenate([w.ngrams.counts for w in windows]),
-    )
-    where = np.searchsorted(symbols, symbols_of(everything.ngrams))
-    return np.bincount(where, everything.counts, len(symbols)).astype(np.int64)
-
-
-def _read_pairs(table: pa.Table, symbols: Symbols) -> PairCounts:
-    one, level, other, other_level, windows = (as_array(c) for c in table.columns)
-    if not (np.isin(one, symbols).all() and np.isin(other, symbols).all()):
-        raise ValueError("a pair is of a call that was never made")
-    if max(level.max(initial=0), other_level.max(initial=0)) >= LEVELS or not (windows > 0).all():
-        raise ValueError("a pair of calls has no such level, or was never seen")
-    keys = np.searchsorted(symbols, one).astype(np.int64) * LEVELS + level
-    other_keys = np.searchsorted(symbols, other).astype(np.int64) * LEVELS + other_level
-    states = np.unique(keys[keys == other_keys])
-    if len(states) > _MAX_STATES or not np.isin(np.concatenate([keys, other_keys]), states).all():
-        raise ValueError("too many levels of calls, or a pair of one that was never seen")
-    square = np.zeros((len(states), len(states)))
-    rows, columns = np.searchsorted(states, keys), np.searchsorted(states, other_keys)
-    square[rows, columns] = windows
-    square[columns, rows] = windows
-    pairs = PairCounts(len(symbols), states // LEVELS, states % LEVELS, square)
-    shown = np.diag(square)
-    if not len(symbols) or len(keys) != np.count_nonzero(np.triu(square)):
-        raise ValueError("a pair of calls stands twice, or there are none")
-    starts = np.flatnonzero(np.diff(pairs.call, prepend=-1))
-    shown_by = np.add.reduceat(np.add.reduceat(square, starts, axis=0), starts, axis=1)
-    if len(starts) < len(symbols) or np.ptp(shown_by) > 1e-6 * shown_by.max():
-        raise ValueError("the levels of calls are not those of the same windows")
-    if (square > np.minimum(shown[:, None], shown[None, :])).any():
-        raise ValueError("two levels were seen together more often than alone")
-    return pairs
 
 
 def _middle(windows: Floats) -> tuple[int, int]:

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import small_windows
 
+from baseline.model.call_counts import count_in
 from baseline.model.calls import CallModel
 from baseline.model.ngram_incidence import _distinct
-from baseline.model.volumes import VolumeModel, _count
+from baseline.model.volumes import VolumeModel
 from baseline.syscalls import symbols_of
 from baseline.window import Window
 
@@ -33,6 +34,6 @@ def test_calls_of_one_window_are_counted_as_those_of_many(known: Window, other: 
     )
     for window in (known, other):
         if len(symbols):
-            counted, expected = model._count_in(window), _count([window], symbols)
+            counted, expected = model._count_in(window), count_in([window], symbols)
             assert counted.dtype == expected.dtype
             assert np.array_equal(counted, expected)
