@@ -39,7 +39,7 @@ from baseline.alerts.detector import Detector
 from baseline.durable import new_file
 from baseline.errors import BaselineError
 from baseline.model.budget import Budget
-from baseline.model.completeness import completeness_of
+from baseline.model.completeness_accumulator import completeness_of
 from baseline.model.score import Item
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings.reader import Recording

@@ -4,12 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from operator import is_
 
-from baseline.model.completeness import (
-    CompletenessAccumulator,
-    State,
-    WorkloadCompleteness,
-    percent,
-)
+from baseline.model.completeness import State, WorkloadCompleteness, percent
+from baseline.model.completeness_accumulator import CompletenessAccumulator
 from baseline.model.workload_model import in_order
 from baseline.window import Window
 

@@ -12,7 +12,8 @@ from baseline.errors import ModelError
 from baseline.model.budget import DEFAULT_BUDGET, Budget
 from baseline.model.calls import CallModel, call_of
 from baseline.model.combination import Combination
-from baseline.model.completeness import WorkloadCompleteness, completeness_of
+from baseline.model.completeness import WorkloadCompleteness
+from baseline.model.completeness_accumulator import completeness_of
 from baseline.model.connections import InboundModel, OutboundModel
 from baseline.model.executions import ExecutionModel
 from baseline.model.held_out import HeldOut

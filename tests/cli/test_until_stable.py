@@ -13,7 +13,8 @@ from running import run
 
 from baseline.cli.learning import Learning, estimated
 from baseline.cli.progress import ProgressBar
-from baseline.model.completeness import completeness_of, percent
+from baseline.model.completeness import percent
+from baseline.model.completeness_accumulator import completeness_of
 from baseline.model.storage import load_models
 from baseline.window import Ledger, Tally, Window
 from baseline.workloads.cgroups import cgroup2_mount

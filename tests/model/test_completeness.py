@@ -11,15 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from synthetic_service import CLIENT, SHELL_STARTED, serving, window
 
-from baseline.model.completeness import (
-    LEAST_WINDOWS,
-    SLICES,
-    CompletenessAccumulator,
-    SignalCompleteness,
-    State,
-    WorkloadCompleteness,
-    completeness_of,
-)
+from baseline.model.appearances import LEAST_WINDOWS, SLICES
+from baseline.model.completeness import SignalCompleteness, State, WorkloadCompleteness
+from baseline.model.completeness_accumulator import CompletenessAccumulator, completeness_of
 from baseline.window import (
     Connection,
     Execution,
