@@ -112,6 +112,9 @@ class Detector:
             self._arrange(interval.replicas)
         self._interval = interval
         self._scores = {w: score for w, score in self._scores.items() if w not in self._rows}
+        for workload, rows in self._rows.items():
+            names = [interval.replicas[row].replica for row in rows]
+            self._watched[workload].count_replicas(names, interval.end, interval.observed)
         are_quiet = self._quiet.of(interval) & interval.are_complete() & self._may_rest
         for workload, watched in self._watched.items():
             if watched.running or watched.shifts or workload in but_of:
@@ -229,6 +232,8 @@ class Detector:
         return window
 
     def _observe_window(self, window: Window, watched: Watched) -> Alert | None:
+        if self._interval is None:
+            watched.count_replicas([window.replica], window.end, window.observed)
         model = watched.model
         running = RunningWindow(model, window)
         remember(watched.running, window.replica, running)

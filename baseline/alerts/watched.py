@@ -1,5 +1,6 @@
 """What is remembered of one workload that is watched."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -7,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from baseline.alerts.allowance import Allowance
 from baseline.alerts.flood import NewThisSecond
 from baseline.alerts.lasting_shift import LastingShift
+from baseline.alerts.replica_count import ReplicaCount
 from baseline.model.running_window import RunningWindow
 from baseline.model.score import NOVELTIES, Item, Signal
 from baseline.model.shift import step
@@ -51,7 +53,7 @@ class Watched:
     """What is remembered of one workload, all of it bounded.
 
     Attributes:
-        model: what was learned.
+        model: what was learned, with the budget of as many replicas as there are.
         reported: item -> when an alert told of it; the oldest first.
         processes: item that the model does not know -> who did it, from its first sight.
         acting: id of a process -> when an alert told of its program at first sight.
@@ -64,6 +66,7 @@ class Watched:
         shifted: when an alert told of a lasting shift; ``None`` for never.
         folded: what was held back.
         told: the windows among it that alerts have told of.
+        replicas: how many there are.
     """
 
     model: WorkloadModel
@@ -83,6 +86,12 @@ class Watched:
     shifted: int | None = None
     folded: Folded = field(default_factory=Folded)
     told: int = 0
+    replicas: ReplicaCount = field(default_factory=ReplicaCount)
+
+    def count_replicas(self, names: Iterable[str], end: int, length: int) -> None:
+        """Have the budget shared by all replicas; see :meth:`ReplicaCount.add`."""
+        if self.replicas.add(names, end, length):
+            self.model = self.model.for_replicas(self.replicas.number)
 
     def rests(self, replica: str) -> bool:
         """Whether one more quiet window of a replica changes nothing of what is remembered."""
@@ -91,7 +100,10 @@ class Watched:
 
     @cached_property
     def nothing_is_quiet(self) -> bool:
-        """Whether nothing is no evidence: so it is, but for models of next to nothing."""
+        """Whether nothing is no evidence: so it is, but for models of next to nothing.
+
+        What is none to one replica is none to several, whose threshold is higher.
+        """
         nothing = self.model.score_of_nothing
         return step(0, nothing.bits) == 0 < self.model.shift_threshold and not nothing.is_anomaly
 

@@ -15,14 +15,19 @@ one below them.  Integrating it out leaves the predictive probability
     P(score > x) = P(score > e) (1 + (x - e) / E)^-k,    E = sum of excesses,
 
 which is exact for exponential excesses of any scale (x / E is then a ratio of gamma variables), but
-for e being one of them: that costs a fifth at most.  Where k is small it falls far too slowly, so
-there is a conjugate (inverse gamma) prior worth ten excesses, which makes it
+for e being one of them: that costs a fifth at most.  Where k is below ten it falls far too slowly,
+so there is a conjugate (inverse gamma) prior worth ten excesses, which makes it
 
     P(score > e) (1 + (x - e) / (E + 10 prior means))^-(k + 10).
 
-From ten excesses on, a prior mean below theirs is left out, because it would promise too much.  The
-prior mean is what a scale must be if nothing was ever surprising: one wholly new thing in a window
-as probable as the n windows without one allow, two as probable as the square of that.
+The prior mean is what a scale must be if nothing was ever surprising: one wholly new thing in a
+window as probable as the n windows without one allow, two as probable as the square of that.
+
+It counts, too, where the excesses are smaller than that on average.  Where scores come *in steps*,
+as those of novelty do, E is then k prior means.  Something new that always costs the same, a client
+on a port, makes the highest scores next to equal, so that they exceed each other by next to
+nothing; that does not say that two such clients at once are impossible.  And evidence, which is the
+bits of a probability, cannot become rare faster than by half with each.
 
 Assumptions: production behaves as the recording did; excesses are no heavier than exponential.
 """
@@ -49,12 +54,15 @@ class Calibration:
     Args:
         held_out: scores, at least 0, in any order, shape (n,); not empty.
         prior_scale: mean excess to expect where there is none in the data, above zero.
+        in_steps: no scale is below it: something new costs about so much or nothing.
 
     Attributes:
         scores: the same in ascending order.
     """
 
-    def __init__(self, held_out: Floats, prior_scale: float = BIT) -> None:
+    def __init__(
+        self, held_out: Floats, prior_scale: float = BIT, *, in_steps: bool = True
+    ) -> None:
         self.scores = np.sort(held_out)
         number = len(held_out)
         positive = int((self.scores > 0).sum())
@@ -63,6 +71,8 @@ class Calibration:
         self._sum = float((self.scores[number - excesses :] - start).sum())
         self._power = excesses
         if excesses < _PRIOR_EXCESSES or self._sum < excesses * prior_scale:
+            if in_steps:
+                self._sum = max(self._sum, excesses * prior_scale)
             self._sum += _PRIOR_EXCESSES * prior_scale
             self._power += _PRIOR_EXCESSES
         inside = min(excesses, _INSIDE)

@@ -50,7 +50,10 @@ class Combination:
             for s in Signal
         }
         self.by_signal = {
-            s: Calibration(scores[s], max(wholly_new[s] / np.log(1 + number), BIT)) for s in Signal
+            s: Calibration(
+                scores[s], max(wholly_new[s] / np.log(1 + number), BIT), in_steps=s in NOVELTIES
+            )
+            for s in Signal
         }
         evidence = sum(
             (-np.log2(self.by_signal[s].p_values(scores[s])) for s in Signal), np.zeros(number)

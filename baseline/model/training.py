@@ -86,6 +86,11 @@ class Training:
         return self.observed / 1e9 / self.windows
 
     @property
+    def replicas_at_a_time(self) -> int:
+        """How many replicas were watched at a time, on average; at least 1."""
+        return max(round(self.observed / self.covered), 1)
+
+    @property
     def windows_per_second(self) -> float:
         """Windows of the workload in a second, of all replicas that run at a time."""
         return self.windows / (self.covered / 1e9)

@@ -113,7 +113,12 @@ class VolumeModel:
                 inside = [window for window, its in zip(windows, rows, strict=True) if its]
                 bits[rows] = others.bits_of_counts(count_in(inside, symbols))
             usual = usual_bits(bits[can_tell])
-            held_out = np.maximum(bits - usual, 0).sum(axis=1)
+            held_out = np.zeros(len(windows))
+            for block in telling:
+                rows = block_of_window == block
+                # What is usual follows from the other blocks, too: of its own windows it knows.
+                beyond = bits[rows] - usual_bits(bits[can_tell & ~rows])
+                held_out[rows] = np.maximum(beyond, 0).sum(axis=1)
             counts = count_all(windows, symbols)
             model = cls(symbols, counts, seen, usual, pairs, len(windows), length, architecture)
             return model, held_out

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -93,6 +94,7 @@ class WorkloadModel:
             held_out, {signal: model.wholly_new_bits for signal, model in signals.items()}
         )
         self.usual_counts = {s: round(held_out.counts[s].mean()) for s in NOVELTIES}
+        self._windows_per_second = training.windows_per_second
         self._set_budget(budget)
 
     @classmethod
@@ -168,9 +170,25 @@ class WorkloadModel:
             budget=budget,
         )
 
+    def for_replicas(self, number: int) -> "WorkloadModel":
+        """The same model where so many replicas are watched.
+
+        The budget is that of the workload: of more windows than training had in a second, each has
+        a smaller part of it.
+        """
+        more = max(number / self.training.replicas_at_a_time, 1.0)
+        windows_per_second = self.training.windows_per_second * more
+        if windows_per_second == self._windows_per_second:
+            return self
+        model = copy(self)
+        model.__dict__.pop("score_of_nothing", None)  # which has the threshold
+        model._windows_per_second = windows_per_second
+        model._set_budget(self.budget)
+        return model
+
     def _set_budget(self, budget: Budget) -> None:
         self.budget = budget
-        per_window = min(budget.per_second / self.training.windows_per_second, 1.0)
+        per_window = min(budget.per_second / self._windows_per_second, 1.0)
         self.threshold = -math.log2(per_window * (1 - SHIFT_SHARE))
         self.shift_threshold = self.combination.shift.threshold(per_window * SHIFT_SHARE)
 
@@ -181,7 +199,7 @@ class WorkloadModel:
 
     def once_in(self, p_value: float) -> float:
         """Seconds of normal time in which so rare a window comes once, on average."""
-        return 1 / (p_value * self.training.windows_per_second)
+        return 1 / (p_value * self._windows_per_second)
 
     @property
     def false_alarms_per_week(self) -> float:

@@ -53,6 +53,10 @@ class PlainModel:
     usual_counts: Mapping[Signal, int] = dict.fromkeys(NOVELTIES, 0)
     signals: Mapping[Signal, PlainSignal] = dict.fromkeys(NOVELTIES, PlainSignal())
 
+    def for_replicas(self, number: int) -> "PlainModel":
+        """The same: its alerts have no budget."""
+        return self
+
     def knows(self, item: Item) -> bool:
         return item in self.known
 

@@ -37,7 +37,9 @@ def predictive(excesses: Sequence[float], prior: tuple[float, float], beyond: fl
     return math.fsum(above) / math.fsum(weights)
 
 
-def p_value(held_out: Sequence[float], prior_scale: float, score: float) -> float:
+def p_value(
+    held_out: Sequence[float], prior_scale: float, score: float, *, in_steps: bool = True
+) -> float:
     """Probability that a normal window scores at least so much."""
     if score <= 0:
         return 1.0
@@ -51,9 +53,10 @@ def p_value(held_out: Sequence[float], prior_scale: float, score: float) -> floa
         return (1 + sum(s >= score for s in held_out)) / (1 + number)
     start = descending[len(kept)] if len(kept) < number else 0.0
     excesses = [s - start for s in kept]
-    speaks_for_itself = len(excesses) >= PRIOR_EXCESSES and (
-        sum(excesses) >= len(excesses) * prior_scale
-    )
+    is_below = sum(excesses) < len(excesses) * prior_scale
+    if is_below and in_steps:
+        excesses = [prior_scale] * len(excesses)
+    speaks_for_itself = len(excesses) >= PRIOR_EXCESSES and not is_below
     prior = (0, 0.0) if speaks_for_itself else (PRIOR_EXCESSES, PRIOR_EXCESSES * prior_scale)
     tail = predictive(excesses, prior, score - edge)
     return (1 + len(inside)) / (1 + number) * tail
@@ -118,7 +121,9 @@ def window_p_value(
     prior = {s: max(wholly_new[s] / math.log(1 + len(held_out)), BIT) for s in Signal}
 
     def evidence(surprise: Mapping[Signal, float]) -> float:
-        return sum(bits(p_value(normal(s), prior[s], surprise[s])) for s in Signal)
+        return sum(
+            bits(p_value(normal(s), prior[s], surprise[s], in_steps=s in NOVELTIES)) for s in Signal
+        )
 
     of_rows = {s: normal(s) for s in Signal}
     in_normal_time = [evidence({s: of_rows[s][row] for s in Signal}) for row in rows]

@@ -27,13 +27,13 @@ def calibrated(held_out: list[float], prior_scale: float) -> Calibration:
 
 
 @some
-@given(scores, prior_scales, st.data())
+@given(scores, prior_scales, st.booleans(), st.data())
 def test_p_values_are_counted_and_integrated(
-    held_out: list[float], prior_scale: float, data: st.DataObject
+    held_out: list[float], prior_scale: float, in_steps: bool, data: st.DataObject
 ) -> None:
-    calibration = calibrated(held_out, prior_scale)
+    calibration = Calibration(np.array(held_out), prior_scale, in_steps=in_steps)
     for score in (data.draw(new_scores), data.draw(st.sampled_from(held_out))):
-        expected = naive_calibration.p_value(held_out, prior_scale, score)
+        expected = naive_calibration.p_value(held_out, prior_scale, score, in_steps=in_steps)
         assert calibration.p_value(score) == pytest.approx(expected, rel=1e-6)
         assert calibration.bits(score) == pytest.approx(-math.log2(expected), abs=1e-5)
     assert calibration.highest == max(held_out)
@@ -176,3 +176,22 @@ def test_without_any_novelty_wholly_new_things_add_up() -> None:
     none, one, two = (quiet.bits(n * wholly_new) for n in (1e-9, 1, 2))
     assert none == pytest.approx(math.log2(1 + windows))
     assert 1.5 * none < one < 2 * none < two < 3 * none
+
+
+@pytest.mark.parametrize(("windows", "rate"), [(600, 0.05), (600, 0.1), (3600, 0.02), (3600, 0.03)])
+@pytest.mark.parametrize("spread", [0, 0.05])
+def test_things_that_cost_the_same_again_and_again_are_no_proof_against_two_at_once(
+    windows: int, rate: float, spread: float
+) -> None:
+    """As new clients do: their scores are next to equal, and those of two at once are not."""
+    chance = np.random.default_rng(5)
+    cost, promised = math.log2(1 / rate), 0.1 / windows
+    prior_scale = 1.5 * math.log2(windows) / math.log(1 + windows)
+    shares = []
+    for _ in range(100):
+        costs = cost * (1 - spread * chance.random(windows))
+        calibration = Calibration(chance.poisson(rate, windows) * costs, prior_scale)
+        enough = math.ceil(calibration.threshold(promised) / cost)
+        fewer = sum(rate**n / math.factorial(n) for n in range(enough))
+        shares.append(1 - math.exp(-rate) * fewer)
+    assert np.mean(shares) <= promised

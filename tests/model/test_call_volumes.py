@@ -254,10 +254,27 @@ def test_held_out_volumes_are_judged_by_all_other_blocks(counts: list[list[int]]
         others = [r for r, b in zip(rows, blocks, strict=True) if b != block]
         parents = CallVolumes(PairCounts.count(binned(others))).parents.tolist()
         bits.append(naive_calls.volume_bits_of_counts(others, parents, row))
-    usual = np.maximum(np.quantile(bits, 0.99, axis=0), 1)
-    expected = np.maximum(np.array(bits) - usual, 0).sum(axis=1)
-    assert expected.any()
+    expected = []
+    for row, block in zip(bits, blocks, strict=True):
+        others = [b for b, its in zip(bits, blocks, strict=True) if its != block]
+        usual = np.maximum(np.quantile(others, 0.99, axis=0), 1)
+        expected.append(np.maximum(np.array(row) - usual, 0).sum())
+    assert any(expected)
     assert held_out == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [60, 120])
+def test_held_out_volumes_are_as_unusual_as_new_ones(seconds: int) -> None:
+    """Also where learning was so short that what is usual is next to the highest that was seen."""
+    higher = []
+    for seed in range(8):
+        chance = np.random.default_rng(seed)
+        means = chance.gamma(4, 5, 40)
+        windows = seconds_of(chance.poisson(means, (seconds + 200, 40)).tolist())
+        model, held_out = fit(windows[:seconds])
+        new = [sum(s.bits for s in model.surprises(window)) for window in windows[seconds:]]
+        higher.append(np.mean(np.array(new) > np.quantile(held_out, 0.9)))
+    assert np.mean(higher) < 0.12
 
 
 def test_surprises_are_what_exceeds_the_usual(counts: list[list[int]]) -> None:
