@@ -139,7 +139,7 @@ class Incident:
         first: the alert that opened it.
         folded: what was folded of the workload before, and is so far.
         last: time of the last evidence.
-        end: of the last evidence that an alert tells of.
+        end: of the latest evidence: the clock may be set back.
         most_telling: the alert that says best what it is about.
         severity: the most bits of an alert.
         alerts, updates, held_back, held_back_items: see :class:`Counts`.
@@ -265,6 +265,7 @@ class Incidents:
             return [*reports, self._opened(alert, folded, time)] if alert else reports
         if incident.folded.windows != folded.windows:
             incident.last = time
+            incident.end = max(incident.end, time)
         incident.folded = folded
         if alert:
             incident.take(alert, time)

@@ -94,6 +94,7 @@ def test_what_goes_on_keeps_it_open_and_is_counted(incidents: Incidents) -> None
     (closed,) = told(incidents, [window(2 * QUIET - 1, 1)])
     assert closed.event == Event.CLOSED
     assert closed.counts == (1, 0, 0, 0, QUIET - 2, 0, 0)
+    assert (closed.start, closed.end) == (0, (QUIET - 1) * SECOND)
 
 
 def test_an_end_comes_before_what_begins(incidents: Incidents) -> None:
