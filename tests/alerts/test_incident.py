@@ -138,6 +138,14 @@ def test_what_waits_is_told_without_further_evidence(incidents: Incidents) -> No
     assert late.time > 6 * SECOND
 
 
+def test_what_waits_at_the_end_is_not_told_before_it_was_detected(incidents: Incidents) -> None:
+    told(incidents, [window(n, *range(100 * n, 100 * n + 3)) for n in range(1, 6)])
+    assert told(incidents, [window(5.5, 900, 901, 902)]) == []
+    (rest,) = incidents.rest()
+    assert rest.alert
+    assert rest.time == rest.alert.time == 5.5 * SECOND
+
+
 def test_another_kind_is_told_at_once_among_more_of_the_same(incidents: Incidents) -> None:
     told(incidents, [window(n, *range(100 * n, 100 * n + 3)) for n in range(1, 31)])
     (report,) = incidents.observe(sighting(30.5, SHELL_STARTED))

@@ -284,9 +284,9 @@ def test_text_of_an_update_and_of_an_end() -> None:
         incident.take(replace(second, time=TIME + 2 * 10**9), TIME + 2 * 10**9)
     incident.folded = Folded(18, 1202, 6)
     updated = incident.told(TIME + 2 * 10**9)
-    assert updated == second
+    assert updated == second  # told a second after it was detected
     assert as_text(incident.report(Event.UPDATED, TIME + 2 * 10**9, updated)).splitlines() == [
-        f"web  2026-11-23T00:00:02.481Z  alert {second.id}, more of {alert().id}",
+        f"web  2026-11-23T00:00:01.481Z  alert {second.id}, more of {alert().id}",
         "  nginx started /usr/bin/dash as uid 33, never seen in learning; also 1 new",
         "  peer, 10 new system-call sequences",
         "  new peer: tcp out to 203.0.113.9:4444",
