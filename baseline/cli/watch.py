@@ -145,7 +145,7 @@ def command(
         for model in learned.values():
             require_architecture(model, opened.architecture)
         say_what_is_supported(learned, budget, say)
-        say_what_length_hides(learned, opened.interval, say)
+        say_what_length_hides(learned, opened.interval, say, live=source.live)
         if metrics:
             metrics.follow(incidents, outputs.deliveries)
         watching = Watching(detector, incidents, metrics, outputs, losses, progress)
@@ -221,14 +221,28 @@ def say_what_is_supported(
 
 
 def say_what_length_hides(
-    learned: Mapping[str, WorkloadModel], interval: float, say: Callable[[str], None]
+    learned: Mapping[str, WorkloadModel],
+    interval: float,
+    say: Callable[[str], None],
+    *,
+    live: bool,
 ) -> None:
     """Tell which models were calibrated on windows of quite another length."""
     for name, model in sorted(learned.items()):
         length = (window_length(model) or 0) / 1e9 or model.training.window_seconds
         if not length / 2 <= interval <= length * 2:
-            say(
-                f"{name} was learned in windows of {length:.3g} s, these are of {interval:g} s: "
-                "the budget does not hold and volumes of calls are not judged. "
-                f"Use --interval {length:.3g}s."
+            learned_in, these = _plain(length), _plain(interval)
+            way_out = (
+                f"Use --interval {learned_in}s"
+                if live
+                else "Learn from a recording with such windows"
             )
+            say(
+                f"{name} was learned in windows of {learned_in} s, these are of {these} s: "
+                f"the budget does not hold and volumes of calls are not judged. {way_out}."
+            )
+
+
+def _plain(seconds: float) -> str:
+    """As exact as anybody wants it, and as ``--interval`` takes it."""
+    return f"{seconds:.0f}" if seconds >= 1000 else f"{seconds:.3g}"

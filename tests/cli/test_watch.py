@@ -5,11 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import SECOND, windows
 from running import BASELINE, ENVIRONMENT, run
 
+from baseline.cli.watch import say_what_length_hides
 from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
@@ -286,4 +289,28 @@ def test_windows_of_another_length_are_said(normal: Path, intruded: Path, tmp_pa
     save_models([WorkloadModel.fit(windows) for windows in longer], tmp_path / "longer")
     done = run("watch", "--from", intruded, "--models", tmp_path / "longer")
     assert "web was learned in windows of 10 s, these are of 1 s: " in done.stderr
-    assert "Use --interval 10s." in done.stderr
+    assert "Learn from a recording with such windows." in done.stderr
+    assert "--interval" not in done.stderr  # which means nothing without --cgroup
+
+
+def test_a_long_length_is_said_as_the_option_takes_it() -> None:
+    length = 1800 * SECOND
+    long = [
+        replace(window, start=n * length, end=(n + 1) * length, observed=length)
+        for n, window in enumerate(windows("web", 60, 5))
+    ]
+    said: list[str] = []
+    say_what_length_hides({"web": WorkloadModel.fit(long)}, 0.1, said.append, live=True)
+    assert said == [
+        "web was learned in windows of 1800 s, these are of 0.1 s: the budget does not hold and "
+        "volumes of calls are not judged. Use --interval 1800s."
+    ]
+
+
+@pytest.mark.parametrize("pace", ["nan", "inf", "-1", "0", "fast", "1e999"])
+def test_a_pace_that_is_none(pace: str, models: Path, normal: Path) -> None:
+    for command in ("watch", "top"):
+        done = run(command, "--from", normal, "--models", models, f"--pace={pace}")
+        assert done.returncode == 2
+        said = " ".join(done.stderr.split())
+        assert f"'{pace}' is no pace. Write a number above zero" in said
