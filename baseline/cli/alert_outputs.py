@@ -69,8 +69,11 @@ class AlertOutputs:
         for sink in self._sinks:
             sink.write_interference(interference)
 
-    def require_delivered(self) -> None:
+    def require_delivered(self, verdict: int = 0) -> None:
         """Own up to what did not arrive.
+
+        Args:
+            verdict: exit code of the command; unless it is 0, it says more than that of an error.
 
         Raises:
             OutputError: that is some.
@@ -82,9 +85,11 @@ class AlertOutputs:
         ]
         if undelivered:
             second = ", and add --alerts FILE for a second copy" * (len(self.deliveries) == 1)
-            raise OutputError(
+            error = OutputError(
                 f"Not delivered: {', '.join(undelivered)}", f"Mend what is said above{second}"
             )
+            error.exit_code = verdict or error.exit_code
+            raise error
 
     def __enter__(self) -> Self:
         return self

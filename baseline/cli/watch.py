@@ -88,7 +88,8 @@ Check a recording in CI:
 @click.option(
     "--fail-on",
     type=click.Choice(["anomaly"]),
-    help="Exit with 3 if there was an alert, or if somebody tampered with the counting.",
+    help="Exit with 3 if there was an alert, or if somebody tampered with the counting; a replay "
+    "that was interrupted before that with 130 (Ctrl-C) or 143.",
 )
 @click.pass_context
 def command(
@@ -160,6 +161,7 @@ def command(
                     f"There is no model of {workload} in {models}, which has models of {known} "
                     f"alone: learn it to have it watched{or_name_it}."
                 )
+        interrupted = 0 if source.live else stop.exit_code
         for report in incidents.rest():
             outputs.write(report)
     if detector.windows and not detector.judged:
@@ -179,9 +181,12 @@ def command(
     )
     if still := still_open(incidents.open):
         say(f"Incidents still open: {_some(still)}.")
-    if fail_on and (detector.alerts or interferences):
-        context.exit(ANOMALIES_FOUND)
-    outputs.require_delivered()
+    if interrupted:
+        say(f"Interrupted: judged the first {counted(detector.judged, 'window')} alone.")
+    found = ANOMALIES_FOUND if detector.alerts or interferences else interrupted
+    code = found if fail_on else 0
+    outputs.require_delivered(code)
+    context.exit(code)
 
 
 def _metrics(

@@ -1,19 +1,16 @@
-import os
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import windows, write_recording
+from interrupting import interrupt_replay
 from running import run
 
-from baseline.cli import sources
 from baseline.cli.main import exit_code
 from baseline.model.storage import load_models
 from baseline.recordings import RecordingWriter
-from baseline.recordings.replay import replay
 from baseline.window import Window
 
 
@@ -122,13 +119,7 @@ def test_a_replay_that_was_interrupted_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(*arguments: Any, **options: Any) -> Iterator[Window]:
-        for number, window in enumerate(replay(*arguments, **options)):
-            if number == 100:
-                os.kill(os.getpid(), signal.SIGINT)
-            yield window
-
-    monkeypatch.setattr(sources, "replay_recordings", interrupted)
+    interrupt_replay(monkeypatch, signal.SIGINT, after=100)
     out = str(tmp_path / "models")
     assert exit_code(["learn", "--from", str(normal), "--out", out]) == 0
     said = capsys.readouterr().err

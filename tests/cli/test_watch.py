@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from conftest import SECOND, windows
+from interrupting import interrupt_replay
 from running import BASELINE, ENVIRONMENT, run
 
+from baseline.cli.main import exit_code
 from baseline.cli.watch import say_what_length_hides
 from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
@@ -187,6 +189,27 @@ def test_signals_end_a_watch_in_order(number: signal.Signals, models: Path, intr
     assert process.returncode == 0
     assert talk.startswith("Watched ")
     assert " 1 alert" in talk
+    assert re.search(r"^Interrupted: judged the first \d+ windows alone\.$", talk, re.M)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_replay_is_no_verdict_on_all_of_it(
+    number: signal.Signals,
+    models: Path,
+    intruded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["watch", "--from", str(intruded), "--models", str(models)]
+    for after, more, code in (
+        (5, ["--fail-on", "anomaly"], 128 + number),
+        (20, ["--fail-on", "anomaly"], 3),  # there was an alert
+        (5, [], 0),
+    ):
+        interrupt_replay(monkeypatch, number, after)
+        assert exit_code([*arguments, *more]) == code
+        said = capfd.readouterr().err
+        assert f"\nInterrupted: judged the first {after} windows alone.\n" in said
 
 
 def test_progress_is_shown_on_a_terminal_alone(models: Path, intruded: Path) -> None:

@@ -98,8 +98,9 @@ def test_an_anomaly_is_one_also_where_nobody_reads_it(watch: list[object]) -> No
     os.close(ours)
     process = start(watch, "--fail-on", "anomaly", stdout=theirs)
     os.close(theirs)
-    process.communicate()
+    _, talk = process.communicate()
     assert process.returncode == 3
+    assert "Error: Not delivered: 1 alert to standard output." in talk
 
 
 def stuck_pipe() -> tuple[int, int]:
