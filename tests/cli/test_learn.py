@@ -1,12 +1,15 @@
+import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import windows, write_recording
 from interrupting import interrupt_replay
-from running import run
+from running import BASELINE, ENVIRONMENT, run
+from unread import stuck_pipe
 
 from baseline.cli.main import exit_code
 from baseline.model.storage import load_models
@@ -125,6 +128,24 @@ def test_a_replay_that_was_interrupted_says_so(
     said = capsys.readouterr().err
     assert "Interrupted: learned from the first 100 windows alone.\n" in said
     assert sum(model.training.windows for model in load_models(tmp_path / "models").values()) == 100
+
+
+def test_talk_that_nobody_reads_does_not_hold_up_learning(normal: Path, tmp_path: Path) -> None:
+    ours, theirs = stuck_pipe()
+    full = os.open("/dev/full", os.O_WRONLY)
+    for number, stderr in enumerate((theirs, full)):
+        for more, code in (((), 0), (("--fail-on", "incomplete"), 3)):
+            out = tmp_path / f"{number}-{code}"
+            done = subprocess.run(
+                [BASELINE, "learn", "--from", normal, "--duration", "30s", "--out", out, *more],
+                stderr=stderr,
+                check=False,
+                env=ENVIRONMENT,
+            )
+            assert done.returncode == code
+            assert set(load_models(out)) == {"api", "web"}
+    for descriptor in (ours, theirs, full):
+        os.close(descriptor)
 
 
 def test_a_recording_that_is_none(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from conftest import write_recording
 from full_disk import small_disk
 from running import BASELINE, ENVIRONMENT, run
+from unread import stuck_pipe
 
 from baseline.recordings import Recording
 
@@ -101,17 +102,6 @@ def test_an_anomaly_is_one_also_where_nobody_reads_it(watch: list[object]) -> No
     _, talk = process.communicate()
     assert process.returncode == 3
     assert "Error: Not delivered: 1 alert to standard output." in talk
-
-
-def stuck_pipe() -> tuple[int, int]:
-    """Both ends of a pipe that is full; the reader's first."""
-    ours, theirs = os.pipe()
-    os.set_blocking(theirs, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(theirs, b"x" * 4096)
-    os.set_blocking(theirs, True)
-    return ours, theirs
 
 
 def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_path: Path) -> None:
