@@ -146,6 +146,9 @@ def run() -> NoReturn:
         if isinstance(stream, TextIOWrapper):
             # A terminal that lacks a character must not end a watch.
             stream.reconfigure(errors="backslashreplace")
+    for size in ("COLUMNS", "LINES"):
+        if os.environ.get(size) == "0":  # which means that it is not known: rich would obey it
+            del os.environ[size]
     for number in ending_signals():
         if number != signal.SIGINT:
             signal.signal(number, _terminate)

@@ -112,6 +112,16 @@ def test_an_incident_opens_goes_on_and_closes(
     assert ended.returncode == 2
 
 
+def test_a_width_that_is_not_known_is_none(models: Path, intruded: Path) -> None:
+    for arguments in (
+        ("watch", "--from", intruded, "--models", models),
+        ("top", "--from", intruded, "--models", models, "--once"),
+    ):
+        usual = run(*arguments)
+        assert usual.stdout
+        assert run(*arguments, COLUMNS="0", LINES="0").stdout == usual.stdout
+
+
 def test_watching_twice_gives_the_same_alerts(models: Path, intruded: Path) -> None:
     arguments = ("watch", "--from", intruded, "--models", models, "--format", "json")
     assert run(*arguments).stdout == run(*arguments).stdout
