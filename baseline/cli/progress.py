@@ -97,13 +97,16 @@ class ProgressBar:
     """The bar that is on the terminal now."""
 
     def __enter__(self) -> "ProgressBar":
-        self._progress.start()
+        if takes_text(sys.stderr):
+            self._progress.start()
         ProgressBar.shown = self
         return self
 
     def __exit__(self, *_: object) -> None:
         ProgressBar.shown = None
-        self._progress.stop()
+        # Where nobody reads the terminal, the bar's thread waits for that until the process ends.
+        if takes_text(sys.stderr):
+            self._progress.stop()
 
     def advance(self, note: str = "", *, windows: int = 1) -> None:
         """So many more windows were seen."""

@@ -14,7 +14,7 @@ import pytest
 from conftest import write_recording
 from full_disk import small_disk
 from running import BASELINE, ENVIRONMENT, run
-from unread import stuck_pipe
+from unread import stopped_terminal, stuck_pipe
 
 from baseline.recordings import Recording
 
@@ -134,6 +134,43 @@ def test_talk_that_nobody_reads_does_not_hold_up_a_watch(
     assert len(ids(tmp_path / "alerts.jsonl")) == 1
     with os.fdopen(ours, "rb") as reader:
         assert set(reader.read()) == set(b"x")
+
+
+@pytest.mark.parametrize("talks_to", ["pipe", "other terminal", "same terminal"])
+def test_a_stopped_terminal_does_not_hold_up_a_watch(
+    talks_to: str, watch: list[object], intruded: Path, tmp_path: Path
+) -> None:
+    content = list(Recording(intruded).windows())
+    content[-1] = replace(content[-1], workload="other")  # of which something is said at the end
+    recording = write_recording(tmp_path / "recording", content)
+    ours, theirs = stopped_terminal()
+    if talks_to == "pipe":
+        listener, stderr = os.pipe()
+    elif talks_to == "other terminal":
+        listener, stderr = pty.openpty()
+    else:
+        listener, stderr = os.dup(ours), os.dup(theirs)
+    arguments = [str(recording) if part == intruded else str(part) for part in watch]
+    process = subprocess.Popen(
+        [*arguments, "--pace", "20", "--alerts", str(tmp_path / "alerts.jsonl")],
+        stdout=theirs,
+        stderr=stderr,
+        env=ENVIRONMENT,
+    )
+    os.close(stderr)
+    talk = ""
+    if talks_to != "same terminal":
+        with suppress(OSError):  # the other end is closed
+            while chunk := os.read(listener, 1 << 16):
+                talk += chunk.decode()
+    assert process.wait() == 1
+    assert len(ids(tmp_path / "alerts.jsonl")) == 1
+    if talk:
+        assert "There is no model of other in " in talk
+        assert "Watched 29 windows: 1 alert in 1 incident" in talk
+        assert "Not delivered: 1 alert to standard output." in talk.replace("\r\n", " ")
+    for descriptor in (ours, theirs, listener):
+        os.close(descriptor)
 
 
 def test_a_full_disk_under_stdout_is_an_error(watch: list[object]) -> None:

@@ -1,7 +1,16 @@
 """Streams that nobody reads."""
 
 import os
+import pty
+import termios
 from contextlib import suppress
+
+
+def stopped_terminal() -> tuple[int, int]:
+    """Both ends of a terminal on which somebody pressed Ctrl-S; the reader's first."""
+    ours, theirs = pty.openpty()
+    termios.tcflow(theirs, termios.TCOOFF)
+    return ours, theirs
 
 
 def stuck_pipe() -> tuple[int, int]:
