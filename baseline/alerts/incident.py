@@ -76,7 +76,8 @@ class Report:
         event: what it tells.
         incident: twelve hexadecimal digits: the id of the alert that opened it.
         workload: whose.
-        time: when, by the clock of the observations, in nanoseconds since the epoch.
+        time: when it is told, by the clock of the observations, in nanoseconds since the epoch; an
+            alert that was held back is older.
         start, end: from the first to the last evidence, likewise.
         headline: of its most telling alert so far.
         severity: the most bits of an alert so far.
@@ -139,7 +140,7 @@ class Incident:
         first: the alert that opened it.
         folded: what was folded of the workload before, and is so far.
         last: time of the last evidence.
-        end: of the last evidence that an alert tells of.
+        end: of the latest evidence: the clock may be set back.
         most_telling: the alert that says best what it is about.
         severity: the most bits of an alert.
         alerts, updates, held_back, held_back_items: see :class:`Counts`.
@@ -265,6 +266,7 @@ class Incidents:
             return [*reports, self._opened(alert, folded, time)] if alert else reports
         if incident.folded.windows != folded.windows:
             incident.last = time
+            incident.end = max(incident.end, time)
         incident.folded = folded
         if alert:
             incident.take(alert, time)
@@ -273,11 +275,10 @@ class Incidents:
 
     def rest(self) -> list[Report]:
         """What waits to be told, at the end of all observations."""
-        time = self._looked or 0
         return [
-            incident.report(Event.UPDATED, time, alert)
+            incident.report(Event.UPDATED, incident.last, alert)
             for incident in self.open.values()
-            if (alert := incident.told(time, whatever=True))
+            if (alert := incident.told(incident.last, whatever=True))
         ]
 
     def _must_look(self, time: int) -> bool:

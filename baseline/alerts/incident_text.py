@@ -22,7 +22,7 @@ def update_of(report: Report, alert: Alert) -> RenderableType:
     """An update in short: what is new, by whom, and what the incident came to so far."""
     title = Text.assemble(
         (printable(report.workload), "bold"),
-        f"  {iso_time(report.time, 'milliseconds')}  alert {alert.id}, more of {report.incident}",
+        f"  {iso_time(alert.time, 'milliseconds')}  alert {alert.id}, more of {report.incident}",
     )
     score = alert.score
     facts = [f"{score.bits:.1f} bits, threshold {score.threshold:.1f}"]

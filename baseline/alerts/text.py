@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -26,6 +26,9 @@ EVIDENCE_SHOWN = 5
 
 LEAST_SHOWN = 0.05
 """Bits that do not round to none."""
+
+LEAST_WIDTH = 40
+"""Columns: in fewer, evidence would be left out. Better lines that the terminal breaks."""
 
 COMMAND_SHOWN = 160
 """Characters of a command line: some three lines."""
@@ -63,7 +66,7 @@ class TextSink:
             ("tampering", "bold"), f"  {iso_time(interference.time, 'milliseconds')}"
         )
         what = Text(printable(interference.what), style="bold red")
-        self._print(Padding(Group(_rule(title), what), (0, 0, 1, 0)))
+        self._print(Padding(Group(_Title(title), what), (0, 0, 1, 0)))
 
     def _print(self, content: RenderableType) -> None:
         text = io.StringIO()
@@ -74,12 +77,23 @@ class TextSink:
             markup=False,
             emoji=False,
         )
+        if console.width < LEAST_WIDTH:
+            console.width = 80
         console.print(content)
         self._put("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
 
 
-def _rule(title: Text) -> Rule:
-    return Rule(title, align="left", style="red", characters="-")
+class _Title:
+    """A title with a rule behind it; one that is too long for that is not cut, but wrapped."""
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        has_room = self._text.cell_len + 2 <= options.max_width
+        yield (
+            Rule(self._text, align="left", style="red", characters="-") if has_room else self._text
+        )
 
 
 def _renderable_report(report: Report) -> RenderableType:
@@ -93,7 +107,7 @@ def _renderable_report(report: Report) -> RenderableType:
 def renderable(alert: Alert) -> RenderableType:
     """One alert, for a console without markup."""
     score = alert.score
-    rule = _rule(
+    title = _Title(
         Text.assemble(
             (printable(alert.workload), "bold"),
             f"  {iso_time(alert.time, 'milliseconds')}  alert {alert.id}",
@@ -128,7 +142,7 @@ def renderable(alert: Alert) -> RenderableType:
         windows = _number(alert.folded, "window")
         facts.add_row("folded", f"{windows} that held nothing but reported items")
     headline = Text(printable(alert.headline), style="bold red")
-    return Group(rule, headline, Padding(Group(facts, Text(), _evidence(alert)), (0, 0, 1, 2)))
+    return Group(title, headline, Padding(Group(facts, Text(), _evidence(alert)), (0, 0, 1, 2)))
 
 
 def _evidence(alert: Alert) -> Table:

@@ -13,6 +13,7 @@ from baseline.alerts.incident import Report
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.cli.progress import ProgressBar, counted
+from baseline.cli.streams import are_one_terminal
 from baseline.errors import OutputError
 from baseline.interference import Interference
 
@@ -25,7 +26,7 @@ class AlertOutputs:
     Args:
         form: one of ``FORMATS``, for standard output.
         file: gets JSON lines, too; ``None`` for no file.
-        progress: taken off the terminal while an alert is written there.
+        progress: taken off its terminal while an alert is written there.
         say: told what keeps alerts from where they should go.
 
     Attributes:
@@ -42,7 +43,8 @@ class AlertOutputs:
         stdout = StreamDestination(
             sys.stdout.fileno(),
             "standard output",
-            progress.hidden if is_terminal else nullcontext,
+            # Elsewhere it is not in the way, and nothing of stderr shall wait for stdout.
+            progress.hidden if are_one_terminal(sys.stdout, sys.stderr) else nullcontext,
         )
         destination = FileDestination(file) if file else None
         if destination:
@@ -69,8 +71,11 @@ class AlertOutputs:
         for sink in self._sinks:
             sink.write_interference(interference)
 
-    def require_delivered(self) -> None:
+    def require_delivered(self, verdict: int = 0) -> None:
         """Own up to what did not arrive.
+
+        Args:
+            verdict: exit code of the command; unless it is 0, it says more than that of an error.
 
         Raises:
             OutputError: that is some.
@@ -82,9 +87,11 @@ class AlertOutputs:
         ]
         if undelivered:
             second = ", and add --alerts FILE for a second copy" * (len(self.deliveries) == 1)
-            raise OutputError(
+            error = OutputError(
                 f"Not delivered: {', '.join(undelivered)}", f"Mend what is said above{second}"
             )
+            error.exit_code = verdict or error.exit_code
+            raise error
 
     def __enter__(self) -> Self:
         return self

@@ -78,7 +78,9 @@ What would other budgets have cost?
     show_default=True,
     help="A table and a line for each alert, or one JSON document (see docs/alert-format.md).",
 )
+@click.pass_context
 def command(
+    context: click.Context,
     *,
     models: Path,
     signers: tuple["Ed25519PublicKey", ...],
@@ -90,7 +92,7 @@ def command(
 
     Replays recordings, and tells for each workload how many alerts there are, how many the budget
     allows in that time, and their ratio with its exact 95 % interval: what lies outside it is not
-    chance.
+    chance. Interrupted, it tells of the windows until then, and exits with 130 (Ctrl-C) or 143.
     """
     learned = load_models(models, signers)
     by_rate = sorted(dict.fromkeys(budgets), key=lambda b: -b.per_second)
@@ -114,8 +116,9 @@ def command(
             if known and _is_learned(known, window.start, window.end):
                 from_training[window.workload] += 1
             progress.advance()
+        interrupted = stop.exit_code
     outcomes = backtest.outcomes()
-    if not outcomes:
+    if not outcomes and not interrupted:
         raise ModelError(
             f"Nothing was judged: {models} has models of {', '.join(sorted(learned))}, "
             f"the recording has {', '.join(sorted(seen)) or 'no windows'}",
@@ -132,7 +135,10 @@ def command(
     judged = sum(windows for name, windows in seen.items() if name in learned)
     for name in sorted(seen.keys() - learned.keys()):
         say(f"There is no model of {name} in {models}: its windows were not judged.")
+    if interrupted:
+        say(f"Interrupted: judged the first {counted(judged, 'window')} alone.")
     say(f"Judged {counted(judged, 'window')}; {losses.summary()}.")
+    context.exit(interrupted)
 
 
 def _is_learned(model: WorkloadModel, start: int, end: int) -> bool:

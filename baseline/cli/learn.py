@@ -12,7 +12,7 @@ from rich.table import Table
 from baseline.cli.learning import HOUR, Learning, estimated
 from baseline.cli.ledgers import LossReport
 from baseline.cli.output import RecordingOutput, require_output
-from baseline.cli.progress import ProgressBar, counted, say
+from baseline.cli.progress import ProgressBar, counted, say, show
 from baseline.cli.quarantining import quarantine as quarantined
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
@@ -232,7 +232,7 @@ def _verdict(learning: Learning) -> str:
 
 
 def _tell(models: Sequence[WorkloadModel], learning: Learning, until_stable: bool) -> None:
-    _show(_learned(models), _completeness(learning.completeness))
+    show(_as_text(_learned(models), _completeness(learning.completeness)))
     if until_stable:
         say(_verdict(learning))
     supported = max((model.supported_budget for model in models), key=lambda b: b.per_second)
@@ -247,13 +247,12 @@ def _rate(per_week: float) -> str:
     return f"{per_week:,.{0 if per_week >= 10 else 1}f}"
 
 
-def _show(*tables: Table) -> None:
+def _as_text(*tables: Table) -> str:
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     with console.capture() as shown:
         console.print(*tables)
     # A table fills its last column with blanks.
-    lines = (line.rstrip() for line in shown.get().splitlines())
-    click.echo("\n".join(lines), err=True)
+    return "\n".join(line.rstrip() for line in shown.get().splitlines())
 
 
 def _learned(models: Iterable[WorkloadModel]) -> Table:

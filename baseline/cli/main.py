@@ -2,7 +2,7 @@
 
 Exit codes: 0 fine; 1 error; 2 wrong use; 3 anomalies, changes or incomplete models, where
 ``--fail-on`` asks for it; 129, 130 and 143 where SIGHUP, Ctrl-C or SIGTERM ended a command that had
-nothing to keep.
+nothing to keep, or that has judged but a part of what it was given.
 """
 
 import os
@@ -109,7 +109,8 @@ Options come from, the first that has them:
 
 \b
 Exit code: 0 fine, 1 error, 2 wrong use,
-           3 anomalies, changes, incomplete models (--fail-on)""",
+           3 anomalies, changes, incomplete models (--fail-on),
+           129, 130, 143 cut short by SIGHUP, Ctrl-C, SIGTERM""",
 )
 @click.version_option(__version__, prog_name="baseline")
 @click.option(
@@ -145,6 +146,9 @@ def run() -> NoReturn:
         if isinstance(stream, TextIOWrapper):
             # A terminal that lacks a character must not end a watch.
             stream.reconfigure(errors="backslashreplace")
+    for size in ("COLUMNS", "LINES"):
+        if os.environ.get(size) == "0":  # which means that it is not known: rich would obey it
+            del os.environ[size]
     for number in ending_signals():
         if number != signal.SIGINT:
             signal.signal(number, _terminate)

@@ -40,6 +40,11 @@ def say(message: str) -> None:
 
     Where nobody reads it, work goes on: what was not told is counted, and that is told later.
     """
+    show(for_terminal(message, sys.stderr))
+
+
+def show(text: str) -> None:
+    """Tell the user something that has its lines already, such as a table, in the same way."""
     if not takes_text(sys.stderr):
         _untold.add()
         return
@@ -47,7 +52,11 @@ def say(message: str) -> None:
     with bar.hidden() if bar else nullcontext(), suppress(OSError):
         if number := _untold.taken():
             click.echo(f"{counted(number, 'message')} before this had no reader.", err=True)
-        click.echo(for_terminal(message, sys.stderr), err=True)
+        for line in text.split("\n"):
+            if not takes_text(sys.stderr):  # it had room for some of it
+                _untold.add()
+                return
+            click.echo(line, err=True)
 
 
 def counted(number: int, noun: str) -> str:
@@ -88,13 +97,16 @@ class ProgressBar:
     """The bar that is on the terminal now."""
 
     def __enter__(self) -> "ProgressBar":
-        self._progress.start()
+        if takes_text(sys.stderr):
+            self._progress.start()
         ProgressBar.shown = self
         return self
 
     def __exit__(self, *_: object) -> None:
         ProgressBar.shown = None
-        self._progress.stop()
+        # Where nobody reads the terminal, the bar's thread waits for that until the process ends.
+        if takes_text(sys.stderr):
+            self._progress.stop()
 
     def advance(self, note: str = "", *, windows: int = 1) -> None:
         """So many more windows were seen."""

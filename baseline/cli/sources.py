@@ -102,6 +102,16 @@ class Source(NamedTuple):
         return (o for o in taken_apart(self.observations) if isinstance(o, Window))
 
 
+def _pace(text: str) -> float:
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = 0.0
+    if not 0 < pace < float("inf"):  # nor a number that is none
+        raise click.BadParameter(f"{text!r} is no pace. Write a number above zero: 0.5, 1 or 10.")
+    return pace
+
+
 _LIVE = (
     click.option(
         "--cgroup",
@@ -141,7 +151,7 @@ _REPLAY = (
 _PACE = (
     click.option(
         "--pace",
-        type=click.FloatRange(0, min_open=True),
+        type=_pace,
         metavar="FACTOR",
         help="Replay at this multiple of the recorded pace; otherwise at full speed.",
     ),

@@ -60,7 +60,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self._requested = False
-        self._signals = 0
+        self._signals: list[int] = []
         self._woken = -1
 
     def __call__(self) -> bool:
@@ -70,7 +70,12 @@ class StopSignals:
     @property
     def is_requested(self) -> bool:
         """Whether a signal asked for it."""
-        return self._signals > 0
+        return bool(self._signals)
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the first signal that asked for it, as of a shell; 0 where none did."""
+        return 128 + self._signals[0] if self._signals else 0
 
     @property
     def woken(self) -> int | None:
@@ -100,12 +105,12 @@ class StopSignals:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self._requested = True
-        self._signals += 1
+        self._signals.append(number)
         os.eventfd_write(self._woken, 1)
         if number == signal.SIGHUP:
             _forget_lost_terminal()
-        if number == signal.SIGINT and self._signals > 1:
-            if self._signals >= _GIVES_UP:
+        if number == signal.SIGINT and len(self._signals) > 1:
+            if len(self._signals) >= _GIVES_UP:
                 _answer("Interrupted: what was not written by now is lost.")
                 raise KeyboardInterrupt
             _answer("Ending in order; Ctrl-C once more ends at once, and loses what is unwritten.")

@@ -24,6 +24,13 @@ def takes_text(stream: TextIO, seconds: float = 0.0) -> bool:
     return True
 
 
+def are_one_terminal(first: TextIO, second: TextIO) -> bool:
+    """Whether what is written to one stream appears between what is written to the other."""
+    if not (first.isatty() and second.isatty()):
+        return False
+    return os.fstat(first.fileno()).st_rdev == os.fstat(second.fileno()).st_rdev
+
+
 def for_terminal(message: str, stream: TextIO) -> str:
     """The message in lines that end between words, where the stream is a terminal."""
     try:

@@ -103,7 +103,7 @@ def _show(
         with open_source(source, screen, screen.note, writes=False) as opened:
             _check(learned, opened)
             say_what_is_supported(learned, budget, screen.note)
-            say_what_length_hides(learned, opened.interval, screen.note)
+            say_what_length_hides(learned, opened.interval, screen.note, live=source.live)
             for window in opened.windows():
                 overview.add(window)
                 screen.refresh()
@@ -171,7 +171,7 @@ def _print(
     with tables, open_source(source, tables, say, writes=False) as opened:
         _check(learned, opened)
         say_what_is_supported(learned, budget, say)
-        say_what_length_hides(learned, opened.interval, say)
+        say_what_length_hides(learned, opened.interval, say, live=source.live)
         end = None
         for window in opened.windows():
             if not (source.live or once) and window.end != end:

@@ -88,7 +88,8 @@ Check a recording in CI:
 @click.option(
     "--fail-on",
     type=click.Choice(["anomaly"]),
-    help="Exit with 3 if there was an alert, or if somebody tampered with the counting.",
+    help="Exit with 3 if there was an alert, or if somebody tampered with the counting; a replay "
+    "that was interrupted before that with 130 (Ctrl-C) or 143.",
 )
 @click.pass_context
 def command(
@@ -145,7 +146,7 @@ def command(
         for model in learned.values():
             require_architecture(model, opened.architecture)
         say_what_is_supported(learned, budget, say)
-        say_what_length_hides(learned, opened.interval, say)
+        say_what_length_hides(learned, opened.interval, say, live=source.live)
         if metrics:
             metrics.follow(incidents, outputs.deliveries)
         watching = Watching(detector, incidents, metrics, outputs, losses, progress)
@@ -160,6 +161,7 @@ def command(
                     f"There is no model of {workload} in {models}, which has models of {known} "
                     f"alone: learn it to have it watched{or_name_it}."
                 )
+        interrupted = 0 if source.live else stop.exit_code
         for report in incidents.rest():
             outputs.write(report)
     if detector.windows and not detector.judged:
@@ -179,9 +181,12 @@ def command(
     )
     if still := still_open(incidents.open):
         say(f"Incidents still open: {_some(still)}.")
-    if fail_on and (detector.alerts or interferences):
-        context.exit(ANOMALIES_FOUND)
-    outputs.require_delivered()
+    if interrupted:
+        say(f"Interrupted: judged the first {counted(detector.judged, 'window')} alone.")
+    found = ANOMALIES_FOUND if detector.alerts or interferences else interrupted
+    code = found if fail_on else 0
+    outputs.require_delivered(code)
+    context.exit(code)
 
 
 def _metrics(
@@ -221,14 +226,28 @@ def say_what_is_supported(
 
 
 def say_what_length_hides(
-    learned: Mapping[str, WorkloadModel], interval: float, say: Callable[[str], None]
+    learned: Mapping[str, WorkloadModel],
+    interval: float,
+    say: Callable[[str], None],
+    *,
+    live: bool,
 ) -> None:
     """Tell which models were calibrated on windows of quite another length."""
     for name, model in sorted(learned.items()):
         length = (window_length(model) or 0) / 1e9 or model.training.window_seconds
         if not length / 2 <= interval <= length * 2:
-            say(
-                f"{name} was learned in windows of {length:.3g} s, these are of {interval:g} s: "
-                "the budget does not hold and volumes of calls are not judged. "
-                f"Use --interval {length:.3g}s."
+            learned_in, these = _plain(length), _plain(interval)
+            way_out = (
+                f"Use --interval {learned_in}s"
+                if live
+                else "Learn from a recording with such windows"
             )
+            say(
+                f"{name} was learned in windows of {learned_in} s, these are of {these} s: "
+                f"the budget does not hold and volumes of calls are not judged. {way_out}."
+            )
+
+
+def _plain(seconds: float) -> str:
+    """As exact as anybody wants it, and as ``--interval`` takes it."""
+    return f"{seconds:.0f}" if seconds >= 1000 else f"{seconds:.3g}"

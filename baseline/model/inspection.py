@@ -127,7 +127,7 @@ def _budget(model: WorkloadModel) -> Iterator[str]:
         return
     new = model.combination.wholly_new_p_value * model.training.windows_per_second
     why = ", mostly of new things: learn longer" if new > budget.per_second else ""
-    yield f"Expect   up to {_about(expected)} false alarms a week{why}"
+    yield f"Expect   about {_about(expected)} false alarms a week{why}"
 
 
 def _volumes(model: WorkloadModel) -> Iterator[str]:

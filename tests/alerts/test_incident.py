@@ -94,6 +94,7 @@ def test_what_goes_on_keeps_it_open_and_is_counted(incidents: Incidents) -> None
     (closed,) = told(incidents, [window(2 * QUIET - 1, 1)])
     assert closed.event == Event.CLOSED
     assert closed.counts == (1, 0, 0, 0, QUIET - 2, 0, 0)
+    assert (closed.start, closed.end) == (0, (QUIET - 1) * SECOND)
 
 
 def test_an_end_comes_before_what_begins(incidents: Incidents) -> None:
@@ -135,6 +136,14 @@ def test_what_waits_is_told_without_further_evidence(incidents: Incidents) -> No
     assert late.counts.alerts == 6
     assert late.counts.held_back == 0
     assert late.time > 6 * SECOND
+
+
+def test_what_waits_at_the_end_is_not_told_before_it_was_detected(incidents: Incidents) -> None:
+    told(incidents, [window(n, *range(100 * n, 100 * n + 3)) for n in range(1, 6)])
+    assert told(incidents, [window(5.5, 900, 901, 902)]) == []
+    (rest,) = incidents.rest()
+    assert rest.alert
+    assert rest.time == rest.alert.time == 5.5 * SECOND
 
 
 def test_another_kind_is_told_at_once_among_more_of_the_same(incidents: Incidents) -> None:

@@ -284,9 +284,9 @@ def test_text_of_an_update_and_of_an_end() -> None:
         incident.take(replace(second, time=TIME + 2 * 10**9), TIME + 2 * 10**9)
     incident.folded = Folded(18, 1202, 6)
     updated = incident.told(TIME + 2 * 10**9)
-    assert updated == second
+    assert updated == second  # told a second after it was detected
     assert as_text(incident.report(Event.UPDATED, TIME + 2 * 10**9, updated)).splitlines() == [
-        f"web  2026-11-23T00:00:02.481Z  alert {second.id}, more of {alert().id}",
+        f"web  2026-11-23T00:00:01.481Z  alert {second.id}, more of {alert().id}",
         "  nginx started /usr/bin/dash as uid 33, never seen in learning; also 1 new",
         "  peer, 10 new system-call sequences",
         "  new peer: tcp out to 203.0.113.9:4444",
@@ -349,6 +349,25 @@ def test_text_fits_80_columns_whatever_is_in_it() -> None:
     assert max(map(len, shown.splitlines())) <= 80
     assert shown.replace("\n", "").replace(" ", "").count("x" * 200) == 1
     assert not any(line != line.rstrip() for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_no_name_is_too_long_for_an_id(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for length in range(1, 100):
+        opened = opening(replace(alert(), workload="w" * length))
+        for report in (opened, replace(opened, event=Event.UPDATED)):
+            title = as_text(report).split("nginx started")[0]
+            assert max(map(len, title.splitlines())) <= columns
+            named = f"{'w' * length}2026-11-23T00:00:00.481Zalert{opened.id}"
+            assert "".join(title.split()).rstrip("-").split(",")[0] == named
+
+
+@pytest.mark.parametrize("columns", [0, 1, 8, 39])
+def test_text_needs_some_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = as_text(alert())
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert as_text(alert()) == expected
 
 
 def test_no_colour_where_there_is_no_terminal() -> None:

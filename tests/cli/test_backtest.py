@@ -1,9 +1,12 @@
 import json
+import signal
 from pathlib import Path
 
 import pytest
+from interrupting import interrupt_replay
 from running import run
 
+from baseline.cli.main import exit_code
 from baseline.model.poisson import poisson_interval
 from baseline.model.storage import save_models
 from baseline.model.workload_model import WorkloadModel
@@ -58,6 +61,25 @@ def test_quiet_time_that_was_learned_is_said_to_prove_nothing(models: Path, norm
     assert api.startswith("api was learned while 240 of these 240 windows were recorded: ")
     assert web.startswith("web was learned while 240 ")
     assert judged == "Judged 480 windows; nothing lost."
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_one_is_no_verdict_on_all_of_it(
+    number: signal.Signals,
+    models: Path,
+    intruded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for after, judged in ((5, "5 windows"), (0, "0 windows")):
+        interrupt_replay(monkeypatch, number, after)
+        code = exit_code(["backtest", "--models", str(models), "--from", str(intruded)])
+        assert code == 128 + number
+        shown = capfd.readouterr()
+        assert shown.out.endswith("\nNo alerts.\n")
+        assert shown.err.endswith(
+            f"Interrupted: judged the first {judged} alone.\nJudged {judged}; nothing lost.\n"
+        )
 
 
 def test_workloads_without_a_model_are_named(

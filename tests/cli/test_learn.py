@@ -1,19 +1,19 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import windows, write_recording
-from running import run
+from interrupting import interrupt_replay
+from running import BASELINE, ENVIRONMENT, run
+from unread import stuck_pipe
 
-from baseline.cli import sources
 from baseline.cli.main import exit_code
 from baseline.model.storage import load_models
 from baseline.recordings import RecordingWriter
-from baseline.recordings.replay import replay
 from baseline.window import Window
 
 
@@ -122,18 +122,30 @@ def test_a_replay_that_was_interrupted_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(*arguments: Any, **options: Any) -> Iterator[Window]:
-        for number, window in enumerate(replay(*arguments, **options)):
-            if number == 100:
-                os.kill(os.getpid(), signal.SIGINT)
-            yield window
-
-    monkeypatch.setattr(sources, "replay_recordings", interrupted)
+    interrupt_replay(monkeypatch, signal.SIGINT, after=100)
     out = str(tmp_path / "models")
     assert exit_code(["learn", "--from", str(normal), "--out", out]) == 0
     said = capsys.readouterr().err
     assert "Interrupted: learned from the first 100 windows alone.\n" in said
     assert sum(model.training.windows for model in load_models(tmp_path / "models").values()) == 100
+
+
+def test_talk_that_nobody_reads_does_not_hold_up_learning(normal: Path, tmp_path: Path) -> None:
+    ours, theirs = stuck_pipe()
+    full = os.open("/dev/full", os.O_WRONLY)
+    for number, stderr in enumerate((theirs, full)):
+        for more, code in (((), 0), (("--fail-on", "incomplete"), 3)):
+            out = tmp_path / f"{number}-{code}"
+            done = subprocess.run(
+                [BASELINE, "learn", "--from", normal, "--duration", "30s", "--out", out, *more],
+                stderr=stderr,
+                check=False,
+                env=ENVIRONMENT,
+            )
+            assert done.returncode == code
+            assert set(load_models(out)) == {"api", "web"}
+    for descriptor in (ours, theirs, full):
+        os.close(descriptor)
 
 
 def test_a_recording_that_is_none(tmp_path: Path) -> None:

@@ -15,9 +15,12 @@ def test_a_signal_is_a_request(number: signal.Signals) -> None:
     with StopSignals() as stop:
         assert not stop()
         assert not stop.is_requested
+        assert stop.exit_code == 0
         os.kill(os.getpid(), number)
         assert stop()
         assert stop.is_requested
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.exit_code == 128 + number  # the first one
 
 
 def test_a_request_wakes_who_waits_for_it() -> None:

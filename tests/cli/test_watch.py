@@ -5,11 +5,16 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import SECOND, windows
+from interrupting import interrupt_replay
 from running import BASELINE, ENVIRONMENT, run
 
+from baseline.cli.main import exit_code
+from baseline.cli.watch import say_what_length_hides
 from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
@@ -107,6 +112,16 @@ def test_an_incident_opens_goes_on_and_closes(
     assert ended.returncode == 2
 
 
+def test_a_width_that_is_not_known_is_none(models: Path, intruded: Path) -> None:
+    for arguments in (
+        ("watch", "--from", intruded, "--models", models),
+        ("top", "--from", intruded, "--models", models, "--once"),
+    ):
+        usual = run(*arguments)
+        assert usual.stdout
+        assert run(*arguments, COLUMNS="0", LINES="0").stdout == usual.stdout
+
+
 def test_watching_twice_gives_the_same_alerts(models: Path, intruded: Path) -> None:
     arguments = ("watch", "--from", intruded, "--models", models, "--format", "json")
     assert run(*arguments).stdout == run(*arguments).stdout
@@ -184,6 +199,27 @@ def test_signals_end_a_watch_in_order(number: signal.Signals, models: Path, intr
     assert process.returncode == 0
     assert talk.startswith("Watched ")
     assert " 1 alert" in talk
+    assert re.search(r"^Interrupted: judged the first \d+ windows alone\.$", talk, re.M)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_replay_is_no_verdict_on_all_of_it(
+    number: signal.Signals,
+    models: Path,
+    intruded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["watch", "--from", str(intruded), "--models", str(models)]
+    for after, more, code in (
+        (5, ["--fail-on", "anomaly"], 128 + number),
+        (20, ["--fail-on", "anomaly"], 3),  # there was an alert
+        (5, [], 0),
+    ):
+        interrupt_replay(monkeypatch, number, after)
+        assert exit_code([*arguments, *more]) == code
+        said = capfd.readouterr().err
+        assert f"\nInterrupted: judged the first {after} windows alone.\n" in said
 
 
 def test_progress_is_shown_on_a_terminal_alone(models: Path, intruded: Path) -> None:
@@ -286,4 +322,28 @@ def test_windows_of_another_length_are_said(normal: Path, intruded: Path, tmp_pa
     save_models([WorkloadModel.fit(windows) for windows in longer], tmp_path / "longer")
     done = run("watch", "--from", intruded, "--models", tmp_path / "longer")
     assert "web was learned in windows of 10 s, these are of 1 s: " in done.stderr
-    assert "Use --interval 10s." in done.stderr
+    assert "Learn from a recording with such windows." in done.stderr
+    assert "--interval" not in done.stderr  # which means nothing without --cgroup
+
+
+def test_a_long_length_is_said_as_the_option_takes_it() -> None:
+    length = 1800 * SECOND
+    long = [
+        replace(window, start=n * length, end=(n + 1) * length, observed=length)
+        for n, window in enumerate(windows("web", 60, 5))
+    ]
+    said: list[str] = []
+    say_what_length_hides({"web": WorkloadModel.fit(long)}, 0.1, said.append, live=True)
+    assert said == [
+        "web was learned in windows of 1800 s, these are of 0.1 s: the budget does not hold and "
+        "volumes of calls are not judged. Use --interval 1800s."
+    ]
+
+
+@pytest.mark.parametrize("pace", ["nan", "inf", "-1", "0", "fast", "1e999"])
+def test_a_pace_that_is_none(pace: str, models: Path, normal: Path) -> None:
+    for command in ("watch", "top"):
+        done = run(command, "--from", normal, "--models", models, f"--pace={pace}")
+        assert done.returncode == 2
+        said = " ".join(done.stderr.split())
+        assert f"'{pace}' is no pace. Write a number above zero" in said

@@ -14,6 +14,7 @@ import pytest
 from conftest import write_recording
 from full_disk import small_disk
 from running import BASELINE, ENVIRONMENT, run
+from unread import stopped_terminal, stuck_pipe
 
 from baseline.recordings import Recording
 
@@ -98,19 +99,9 @@ def test_an_anomaly_is_one_also_where_nobody_reads_it(watch: list[object]) -> No
     os.close(ours)
     process = start(watch, "--fail-on", "anomaly", stdout=theirs)
     os.close(theirs)
-    process.communicate()
+    _, talk = process.communicate()
     assert process.returncode == 3
-
-
-def stuck_pipe() -> tuple[int, int]:
-    """Both ends of a pipe that is full; the reader's first."""
-    ours, theirs = os.pipe()
-    os.set_blocking(theirs, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(theirs, b"x" * 4096)
-    os.set_blocking(theirs, True)
-    return ours, theirs
+    assert "Error: Not delivered: 1 alert to standard output." in talk
 
 
 def test_a_reader_that_sleeps_does_not_hold_up_a_watch(watch: list[object], tmp_path: Path) -> None:
@@ -143,6 +134,43 @@ def test_talk_that_nobody_reads_does_not_hold_up_a_watch(
     assert len(ids(tmp_path / "alerts.jsonl")) == 1
     with os.fdopen(ours, "rb") as reader:
         assert set(reader.read()) == set(b"x")
+
+
+@pytest.mark.parametrize("talks_to", ["pipe", "other terminal", "same terminal"])
+def test_a_stopped_terminal_does_not_hold_up_a_watch(
+    talks_to: str, watch: list[object], intruded: Path, tmp_path: Path
+) -> None:
+    content = list(Recording(intruded).windows())
+    content[-1] = replace(content[-1], workload="other")  # of which something is said at the end
+    recording = write_recording(tmp_path / "recording", content)
+    ours, theirs = stopped_terminal()
+    if talks_to == "pipe":
+        listener, stderr = os.pipe()
+    elif talks_to == "other terminal":
+        listener, stderr = pty.openpty()
+    else:
+        listener, stderr = os.dup(ours), os.dup(theirs)
+    arguments = [str(recording) if part == intruded else str(part) for part in watch]
+    process = subprocess.Popen(
+        [*arguments, "--pace", "20", "--alerts", str(tmp_path / "alerts.jsonl")],
+        stdout=theirs,
+        stderr=stderr,
+        env=ENVIRONMENT,
+    )
+    os.close(stderr)
+    talk = ""
+    if talks_to != "same terminal":
+        with suppress(OSError):  # the other end is closed
+            while chunk := os.read(listener, 1 << 16):
+                talk += chunk.decode()
+    assert process.wait() == 1
+    assert len(ids(tmp_path / "alerts.jsonl")) == 1
+    if talk:
+        assert "There is no model of other in " in talk
+        assert "Watched 29 windows: 1 alert in 1 incident" in talk
+        assert "Not delivered: 1 alert to standard output." in talk.replace("\r\n", " ")
+    for descriptor in (ours, theirs, listener):
+        os.close(descriptor)
 
 
 def test_a_full_disk_under_stdout_is_an_error(watch: list[object]) -> None:

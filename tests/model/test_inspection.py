@@ -117,12 +117,12 @@ def test_it_says_which_budget_the_recording_supports() -> None:
     )
     hourly = describe(model.with_budget(Budget.parse("1/hour")))
     assert "Budget   1/hour; the recording supports that" in hourly
-    assert re.search("\nExpect   up to 1[67][0-9] false alarms a week\n", hourly)
+    assert re.search("\nExpect   about 1[67][0-9] false alarms a week\n", hourly)
 
 
 def test_it_says_what_may_come_of_things_that_learning_had_no_time_to_see() -> None:
     short, shortest = (page([window(i) for i in range(seconds)]) for seconds in (600, 2))
-    assert re.search(r"Expect +up to \d+ false alarms a week, mostly of new things: learn", short)
+    assert re.search(r"Expect +about \d+ false alarms a week, mostly of new things: learn", short)
     assert "Expect   more than 1,000 false alarms a week: learn longer" in shortest
 
 
