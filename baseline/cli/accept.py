@@ -19,6 +19,7 @@ from baseline.cli.output import require_output, writing_to_stdout
 from baseline.cli.preview import losses_in, preview_of, recorded_windows
 from baseline.cli.progress import say
 from baseline.cli.verifying import verify_option
+from baseline.durable import without
 from baseline.errors import ModelError, UsageError
 from baseline.fitting import page
 from baseline.model.budget import Budget
@@ -184,7 +185,7 @@ def _require_place(models: Path, out: Path | None, *, force: bool) -> None:
             )
         require_output(models, force=True)
     elif (models / MANIFEST).exists():
-        require_output(out, force=force, marker=MANIFEST)
+        require_output(out, force=force, foreign=without(MANIFEST))
     else:
         require_output(out, force=force)
         require_no_models(out, force=force)

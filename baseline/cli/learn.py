@@ -16,6 +16,7 @@ from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.quarantining import quarantine as quarantined
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.durable import without
 from baseline.errors import BaselineError, UsageError
 from baseline.model.budget import DEFAULT_BUDGET
 from baseline.model.completeness import WorkloadCompleteness
@@ -202,7 +203,7 @@ def _check_outputs(source: SourceOptions, out: Path, recording: Path | None, for
             raise UsageError("--recording means nothing without --cgroup", "Leave it out")
         if recording.absolute() == out.absolute():
             raise UsageError("--recording and --out are the same folder", "Give them two names")
-        require_output(recording, force=force, marker=HEADER_FILE)
+        require_output(recording, force=force, foreign=without(HEADER_FILE))
 
 
 class _StopWhenStable(StopSignals):

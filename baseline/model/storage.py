@@ -17,7 +17,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from baseline.durable import new_directory, new_file, require_absent, sha256
+from baseline.durable import new_directory, new_file, require_absent, sha256, without
 from baseline.errors import ModelError, UsageError
 from baseline.model import held_out as held_out_table
 from baseline.model.held_out import HeldOut
@@ -78,7 +78,7 @@ def save_model(model: WorkloadModel, directory: Path, *, force: bool = False) ->
         UsageError: the folder exists and ``force`` is not set.
         OutputError: it cannot be written.
     """
-    with new_directory(directory, force=force, marker=MANIFEST) as folder:
+    with new_directory(directory, force=force, foreign=without(MANIFEST)) as folder:
         _write(model, folder)
 
 
