@@ -23,9 +23,9 @@ from baseline.durable import without
 from baseline.errors import ModelError, UsageError
 from baseline.fitting import page
 from baseline.model.budget import Budget
+from baseline.model.folders import MANIFEST
 from baseline.model.score import Call, Item
 from baseline.model.storage import (
-    MANIFEST,
     load_models,
     require_no_models,
     save_model,

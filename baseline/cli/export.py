@@ -7,7 +7,8 @@ import click
 
 from baseline.cli.progress import say
 from baseline.errors import UsageError
-from baseline.model.storage import MANIFEST, load_models
+from baseline.model.folders import MANIFEST
+from baseline.model.storage import load_models
 from baseline.recordings import Recording
 from baseline.recordings.format import HEADER_FILE
 from baseline.report.export import export_recording

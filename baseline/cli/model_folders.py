@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from baseline.model.storage import MANIFEST, MAX_MANIFEST_BYTES, model_folders
-from baseline.reading import read_file
+from baseline.model.folders import read_manifests
 
 
 def checksums(directory: Path) -> dict[str, str]:
@@ -20,5 +19,5 @@ def folder_of(directory: Path, workload: str) -> Path:
 
 
 def _manifests(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for folder in model_folders(directory):
-        yield folder, json.loads(read_file(folder / MANIFEST, MAX_MANIFEST_BYTES))
+    for folder, content in read_manifests(directory).items():
+        yield folder, json.loads(content)
