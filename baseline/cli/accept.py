@@ -19,15 +19,13 @@ from baseline.cli.output import require_output, writing_to_stdout
 from baseline.cli.preview import losses_in, preview_of, recorded_windows
 from baseline.cli.progress import say
 from baseline.cli.verifying import verify_option
-from baseline.durable import without
 from baseline.errors import ModelError, UsageError
 from baseline.fitting import page
 from baseline.model.budget import Budget
-from baseline.model.folders import MANIFEST
+from baseline.model.folders import MANIFEST, not_a_model, not_models
 from baseline.model.score import Call, Item
 from baseline.model.storage import (
     load_models,
-    require_no_models,
     save_model,
     save_models,
 )
@@ -184,11 +182,9 @@ def _require_place(models: Path, out: Path | None, *, force: bool) -> None:
                 "Add --out, --force to replace the model itself, or --preview",
             )
         require_output(models, force=True)
-    elif (models / MANIFEST).exists():
-        require_output(out, force=force, foreign=without(MANIFEST))
     else:
-        require_output(out, force=force)
-        require_no_models(out, force=force)
+        is_one = (models / MANIFEST).exists()
+        require_output(out, force=force, foreign=not_a_model if is_one else not_models)
 
 
 def _read(file: IO[bytes] | None) -> tuple[dict[str, WrittenAlert], str]:

@@ -20,10 +20,11 @@ from baseline.durable import without
 from baseline.errors import BaselineError, UsageError
 from baseline.model.budget import DEFAULT_BUDGET
 from baseline.model.completeness import WorkloadCompleteness
+from baseline.model.folders import not_models
 from baseline.model.inheritance import inherit as inherited
 from baseline.model.inspection import MOST_FALSE_ALARMS
 from baseline.model.score import PEERS, Signal
-from baseline.model.storage import load_models, require_no_models, save_models
+from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.recordings.format import HEADER_FILE
@@ -194,8 +195,7 @@ def _with_counts(windows: Mapping[str, list[Window]]) -> dict[str, list[Window]]
 
 
 def _check_outputs(source: SourceOptions, out: Path, recording: Path | None, force: bool) -> None:
-    require_output(out, force=force)
-    require_no_models(out, force=force)
+    require_output(out, force=force, foreign=not_models)
     if len({path.resolve() for path in source.recordings}) < len(source.recordings):
         raise UsageError("A recording is given twice", "Give it once: it would count double")
     if recording:

@@ -1,6 +1,7 @@
 """Which folders are models: by their manifests, which say what they are and may be signed."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -68,6 +69,39 @@ def model_folders(directory: Path) -> list[Path]:
             f"{directory} holds more than {MAX_MODELS:,} models", "Put them into several folders"
         )
     return folders
+
+
+def not_a_model(folder: Path) -> str | None:
+    """Why a folder is not one model and nothing else; ``None`` where it is, of whatever version.
+
+    Web applications have a ``manifest.json``, too, and people may keep what they write beside what
+    we wrote.
+
+    Raises:
+        PermissionError: this user may not look.
+    """
+    try:
+        manifest = json.loads(read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES))
+    except PermissionError:
+        raise
+    except (OSError, ValueError, RecursionError):
+        manifest = None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        return f"{folder} is no model"
+    files = manifest.get("files")
+    parts = {MANIFEST, SIGNATURE, *(files if isinstance(files, dict) else ())}
+    others = (path for path in sorted(folder.iterdir()) if path.name not in parts)
+    return next((f"{path} is no part of a model" for path in others), None)
+
+
+def not_models(directory: Path) -> str | None:
+    """Why a folder does not hold models and nothing else; ``None`` where it does.
+
+    Raises:
+        PermissionError: this user may not look.
+    """
+    inside = sorted(directory.iterdir()) if directory.is_dir() else ()
+    return next(filter(None, map(not_a_model, inside)), None) if inside else "it holds no models"
 
 
 def read_manifests(

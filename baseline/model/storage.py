@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from baseline.durable import new_directory, new_file, require_absent, sha256, without
-from baseline.errors import ModelError, UsageError
+from baseline.durable import new_directory, new_file, sha256
+from baseline.errors import ModelError
 from baseline.model import held_out as held_out_table
 from baseline.model.folders import (
     FORMAT,
@@ -24,6 +24,8 @@ from baseline.model.folders import (
     RESTORE,
     SIGNATURE,
     folder_name,
+    not_a_model,
+    not_models,
     read_manifest,
     read_manifests,
 )
@@ -71,36 +73,21 @@ def save_model(model: WorkloadModel, directory: Path, *, force: bool = False) ->
     """Write a model as a folder, whole or not at all.
 
     Raises:
-        UsageError: the folder exists and ``force`` is not set.
+        UsageError: the folder exists, and ``force`` is not set or it is no model.
         OutputError: it cannot be written.
     """
-    with new_directory(directory, force=force, foreign=without(MANIFEST)) as folder:
+    with new_directory(directory, force=force, foreign=not_a_model) as folder:
         _write(model, folder)
-
-
-def require_no_models(directory: Path, *, force: bool) -> None:
-    """Refuse to write models where something is, unless it is models that may be replaced.
-
-    Raises:
-        UsageError: the folder exists, and ``force`` is not set or it holds no models.
-    """
-    require_absent(directory, force=force)
-    if directory.exists() and not any(directory.glob(f"*/{MANIFEST}")):
-        raise UsageError(
-            f"{directory} exists and --force does not replace it, because it holds no models",
-            "Choose another name, or remove it yourself",
-        )
 
 
 def save_models(models: Iterable[WorkloadModel], directory: Path, *, force: bool = False) -> None:
     """Write a folder with a folder for each model, whole or not at all.
 
     Raises:
-        UsageError: the folder exists, and ``force`` is not set or it holds no models.
+        UsageError: the folder exists, and ``force`` is not set or it holds not models alone.
         OutputError: it cannot be written.
     """
-    require_no_models(directory, force=force)
-    with new_directory(directory, force=force) as folder:
+    with new_directory(directory, force=force, foreign=not_models) as folder:
         for model in models:
             inner = folder / folder_name(model.workload)
             inner.mkdir()

@@ -139,6 +139,25 @@ def test_a_single_model_becomes_a_single_model(
     assert (out / "manifest.json").is_file()
 
 
+def test_force_replaces_models_alone(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    app = tmp_path / "home" / "app"
+    app.mkdir(parents=True)
+    (app / "manifest.json").write_text('{"name": "pwa"}')
+    for model, out in ((models, app.parent), (models / "web", app)):
+        done = run(
+            *("accept", alert, "--model", model, "--alerts", alerts),
+            *("--out", out, "--force", "--yes"),
+        )
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"Error: {out} exists and --force does not replace it, because {app} is no model. "
+            "Choose another name, or remove it yourself.\n",
+        )
+    assert (app / "manifest.json").exists()
+
+
 def test_alerts_may_come_through_a_pipe(
     models: Path, alerts: Path, alert: str, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from running import run
 from baseline.cli import sources
 from baseline.cli.main import exit_code
 from baseline.model.storage import load_models
-from baseline.recordings import RecordingWriter
+from baseline.recordings import Recording, RecordingWriter
 from baseline.recordings.replay import replay
 from baseline.window import Window
 
@@ -72,7 +72,29 @@ def test_force_replaces_models_alone(normal: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     done = run("learn", "--from", normal, "--out", tmp_path / "home", "--force")
     assert done.returncode == 2
-    assert "--force does not replace it" in done.stderr
+    assert "--force does not replace it, because it holds no models" in done.stderr
+    app = tmp_path / "home" / "app"
+    app.mkdir()
+    (app / "manifest.json").write_text('{"name": "pwa"}')
+    done = run("learn", "--from", normal, "--out", tmp_path / "home", "--force")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"Error: {tmp_path / 'home'} exists and --force does not replace it, because {app} is no "
+        "model. Choose another name, or remove it yourself.\n",
+    )
+    assert (app / "manifest.json").exists()
+
+
+def test_a_recording_beside_models_is_not_replaced_with_them(
+    models: Path, normal: Path, tmp_path: Path
+) -> None:
+    for name in ("recording", "web/recording"):
+        out = shutil.copytree(models, tmp_path / name.partition("/")[0])
+        recording = shutil.copytree(normal, out / name)
+        done = run("learn", "--from", recording, "--out", out, "--force")
+        assert done.returncode == 2
+        assert f"--force does not replace it, because {recording} is no " in done.stderr
+        assert Recording(recording).window_count == 480
 
 
 def test_nothing_is_made_of_nothing(tmp_path: Path) -> None:
