@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from baseline.errors import ModelError
-from baseline.reading import read_file
+from baseline.reading import CHANGE_RIGHTS, read_file
 from baseline.signatures import SIGNATURE_BYTES, is_signed
 
 if TYPE_CHECKING:
@@ -45,21 +46,10 @@ def model_folders(directory: Path) -> list[Path]:
     """Folders of the models in a folder that is one model or holds several.
 
     Raises:
-        ModelError: there is none, or there are more than ``MAX_MODELS``.
+        ModelError: there is none, there are more than ``MAX_MODELS``, or it cannot be told whether
+            one is there.
     """
-    try:
-        if (directory / MANIFEST).exists():
-            folders = [directory]
-        else:
-            # What begins with a dot is half-written or somebody else's.
-            found = islice(directory.glob(f"[!.]*/{MANIFEST}"), MAX_MODELS + 1)
-            folders = sorted(path.parent for path in found)
-    except PermissionError as cause:
-        raise ModelError(
-            f"{directory} may not be read by this user", "Change its owner or its mode"
-        ) from cause
-    except OSError as cause:
-        raise ModelError(f"{directory} cannot be read: {cause.strerror}", RESTORE) from cause
+    folders = _folders(directory)
     if not folders:
         raise ModelError(
             f"There is no model in {directory}", "Give the folder that `baseline learn` wrote"
@@ -69,6 +59,43 @@ def model_folders(directory: Path) -> list[Path]:
             f"{directory} holds more than {MAX_MODELS:,} models", "Put them into several folders"
         )
     return folders
+
+
+def holds_models(directory: Path) -> bool:
+    """Whether a folder is a model or holds one.
+
+    Raises:
+        ModelError: this user may not look.
+    """
+    return bool(_folders(directory))
+
+
+def _folders(directory: Path) -> list[Path]:
+    """Up to one more than there may be.  None is passed over because this user may not look."""
+    try:
+        if _has_manifest(directory):
+            return [directory]
+        with os.scandir(directory) as inside:
+            # What begins with a dot is half-written or somebody else's.
+            paths = (Path(entry.path) for entry in inside if not entry.name.startswith("."))
+            return sorted(islice(filter(_has_manifest, paths), MAX_MODELS + 1))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as cause:
+        raise _unreadable(directory, cause) from cause
+
+
+def _has_manifest(folder: Path) -> bool:
+    try:
+        return (folder / MANIFEST).exists()
+    except OSError as cause:
+        raise _unreadable(folder, cause) from cause
+
+
+def _unreadable(path: Path, cause: OSError, way_out: str = RESTORE) -> ModelError:
+    if isinstance(cause, PermissionError):
+        return ModelError(f"{path} may not be read by this user", CHANGE_RIGHTS)
+    return ModelError(f"{path} cannot be read: {cause.strerror}", way_out)
 
 
 def not_a_model(folder: Path) -> str | None:
@@ -129,7 +156,7 @@ def read_manifest(folder: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> b
             f"There is no model in {folder}", "Give the folder that `baseline learn` wrote"
         ) from cause
     except OSError as cause:
-        raise ModelError(f"{path} cannot be read: {cause.strerror}", RESTORE) from cause
+        raise _unreadable(path, cause) from cause
     if not signers:
         return content
     try:
@@ -140,9 +167,7 @@ def read_manifest(folder: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> b
             "Get it signed by whoever learned it, with `baseline sign`",
         ) from cause
     except OSError as cause:
-        raise ModelError(
-            f"{folder / SIGNATURE} cannot be read: {cause.strerror}", _SIGN_AGAIN
-        ) from cause
+        raise _unreadable(folder / SIGNATURE, cause, _SIGN_AGAIN) from cause
     if not is_signed(content, signature, signers):
         raise ModelError(
             f"The model {folder} is not as the owner of the key signed it: it was changed since, "
