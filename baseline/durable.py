@@ -116,7 +116,7 @@ def require_absent(path: Path, *, force: bool, foreign: Foreign | None = None) -
     try:
         if not path.exists():
             return
-        reason = foreign(path) if foreign else None
+        reason = foreign(path) if force and foreign else None
     except OSError as cause:
         raise output_error(path, cause) from cause
     if not force:
