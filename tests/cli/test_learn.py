@@ -48,6 +48,14 @@ def test_the_same_recording_makes_the_same_model(
         assert (models / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
 
 
+def test_the_names_of_folders_need_not_be_text(normal: Path, tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"\xffmodels")
+    done = run("learn", "--from", normal, "--out", out)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.endswith(f"Wrote {tmp_path}/\\udcffmodels: 2 models; nothing lost.\n")
+    assert sorted(load_models(out)) == ["api", "web"]
+
+
 def test_only_the_beginning(normal: Path, tmp_path: Path) -> None:
     done = run("learn", "--from", normal, "--duration", "2m", "--out", tmp_path / "models")
     assert done.returncode == 0
