@@ -114,7 +114,7 @@ def command(
     with a model of what was seen so far, and so does a terminal that is closed. A workload of which
     nothing was counted gets no model.
     """
-    _check_outputs(source, out, recording, force)
+    _check_folders(source, out, recording, inherit, force)
     if strict and not quarantine:
         raise UsageError("--strict and --no-quarantine exclude each other", "Give one of them")
     predecessors = load_models(inherit) if inherit else {}
@@ -194,16 +194,28 @@ def _with_counts(windows: Mapping[str, list[Window]]) -> dict[str, list[Window]]
     return counted_in
 
 
-def _check_outputs(source: SourceOptions, out: Path, recording: Path | None, force: bool) -> None:
-    require_output(out, force=force, foreign=not_models)
+def _check_folders(
+    source: SourceOptions, out: Path, recording: Path | None, inherit: Path | None, force: bool
+) -> None:
     if len({path.resolve() for path in source.recordings}) < len(source.recordings):
         raise UsageError("A recording is given twice", "Give it once: it would count double")
     if recording:
         if not source.live:
             raise UsageError("--recording means nothing without --cgroup", "Leave it out")
-        if recording.absolute() == out.absolute():
-            raise UsageError("--recording and --out are the same folder", "Give them two names")
+        for option, folder in (("--out", out), ("--inherit", inherit)):
+            if folder and _overlap(recording, folder):
+                raise UsageError(
+                    f"--recording and {option} are the same folder, or one lies in the other",
+                    "Give them names side by side",
+                )
         require_output(recording, force=force, foreign=without(HEADER_FILE))
+    require_output(out, force=force, foreign=not_models)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether what replaces one of two folders could take the other with it."""
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 class _StopWhenStable(StopSignals):

@@ -192,6 +192,54 @@ def test_options_that_cannot_be_meant(normal: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("out", "recording"),
+    [
+        ("run", "run"),
+        ("run", "run/recording"),
+        ("recording/models", "recording"),
+        ("models", "models/recording"),
+        ("run", "elsewhere/../run/recording"),
+        ("link", "models/recording"),
+        ("models", "link/recording"),
+    ],
+)
+def test_a_recording_and_models_that_would_replace_each_other(
+    models: Path, tmp_path: Path, out: str, recording: str
+) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    (tmp_path / "link").symlink_to("models")
+    before = sorted(tmp_path.rglob("*"))
+    for option in ("--out", "--inherit"):
+        folders = {"--out": tmp_path / "other"} | {option: tmp_path / out}
+        done = run(
+            *("learn", "--cgroup", "no/such", "--recording", tmp_path / recording, "--force"),
+            *(word for pair in folders.items() for word in pair),
+        )
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"Error: --recording and {option} are the same folder, or one lies in the other. "
+            "Give them names side by side.\n",
+        )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_new_version_may_replace_what_it_inherits(
+    models: Path, normal: Path, tmp_path: Path
+) -> None:
+    """All models, or one of them; but not what lies in one, which would be lost with it."""
+    folder = shutil.copytree(models, tmp_path / "models")
+    for times, predecessor in enumerate((folder, folder / "web"), 1):
+        done = run("learn", "--from", normal, "--inherit", predecessor, "--out", folder, "--force")
+        assert done.returncode == 0, done.stderr
+        notes = load_models(folder)["web"].provenance.notes
+        assert [note.startswith("Inherits from web ") for note in notes] == [True] * times
+    old = shutil.copytree(models / "web", folder / "web" / "old")
+    done = run("learn", "--from", normal, "--inherit", old, "--out", folder, "--force")
+    assert done.returncode == 2
+    assert f"does not replace it, because {old} is no part of a model" in done.stderr
+
+
 def test_outputs_and_inputs_that_cannot_be_meant(normal: Path, tmp_path: Path) -> None:
     twice = run("learn", "--from", normal, "--from", normal, "--out", tmp_path / "models")
     assert twice.returncode == 2
