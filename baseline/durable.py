@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,9 @@ _WAYS_OUT = {
     errno.ENOTDIR: "Choose a path whose parents are folders",
     errno.EEXIST: "Choose a path whose parents are folders",
 }
+
+Foreign = Callable[[Path], str | None]
+"""Why a folder may not be replaced, such as ``it holds no manifest.json``; ``None`` if it may."""
 
 
 def output_error(path: Path, cause: OSError) -> OutputError:
@@ -92,13 +95,18 @@ def new_file(path: Path) -> Iterator[Path]:
         raise output_error(path, cause) from cause
 
 
-def require_absent(path: Path, *, force: bool, marker: str | None = None) -> None:
+def without(marker: str) -> Foreign:
+    """Folders that hold no file of this name are not to be replaced."""
+    return lambda path: None if (path / marker).is_file() else f"it holds no {marker}"
+
+
+def require_absent(path: Path, *, force: bool, foreign: Foreign | None = None) -> None:
     """Refuse an output that exists, unless it is to be replaced.
 
     Args:
         path: the output.
         force: it may be replaced.
-        marker: only a folder that holds a file of this name may be, so that a slip of the hand
+        foreign: but not a folder that this calls somebody else's, so that a slip of the hand
             cannot replace somebody's home.
 
     Raises:
@@ -108,30 +116,33 @@ def require_absent(path: Path, *, force: bool, marker: str | None = None) -> Non
     try:
         if not path.exists():
             return
-        is_ours = marker is None or (path / marker).is_file()
+        reason = foreign(path) if force and foreign else None
     except OSError as cause:
         raise output_error(path, cause) from cause
     if not force:
         raise UsageError(f"{path} exists", "Choose another name or add --force to replace it")
-    if not is_ours:
+    if reason:
         raise UsageError(
-            f"{path} exists and --force does not replace it, because it holds no {marker}",
+            f"{path} exists and --force does not replace it, because {reason}",
             "Choose another name, or remove it yourself",
         )
 
 
 @contextmanager
-def new_directory(path: Path, *, force: bool = False, marker: str | None = None) -> Iterator[Path]:
+def new_directory(
+    path: Path, *, force: bool = False, foreign: Foreign | None = None
+) -> Iterator[Path]:
     """Write a folder whole: yields a temporary folder to fill, renamed to ``path`` at the end.
 
     Files written into it are flushed here.  With ``force`` an existing ``path`` is replaced once
-    the new folder is complete; ``marker`` is as in :func:`require_absent`.
+    the new folder is complete; ``foreign`` is as in :func:`require_absent`, which is asked before
+    and once more then: somebody else may have written there meanwhile.
 
     Raises:
         UsageError: ``path`` exists and may not be replaced.
         OutputError: it cannot be written; nothing is left behind and an old one stays.
     """
-    require_absent(path, force=force, marker=marker)
+    require_absent(path, force=force, foreign=foreign)
     final = path.resolve()  # "." and ".." have no name to put a dot before
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     replaced = final.with_name(f".{final.name}.{os.getpid()}.old")
@@ -145,7 +156,8 @@ def new_directory(path: Path, *, force: bool = False, marker: str | None = None)
                 for name in files:
                     flush_file(Path(folder, name))
                 flush_directory(Path(folder))
-            if final.exists():
+            require_absent(path, force=force, foreign=foreign)
+            if force and final.exists():
                 _remove(replaced)
                 final.rename(replaced)
             temporary.rename(final)

@@ -8,6 +8,7 @@ n-grams 6.7 times larger than dictionaries do.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ def described(name: str, kind: pa.DataType, description: str) -> pa.Field:
     return pa.field(name, kind, nullable=False, metadata={"description": description})
 
 
-def table_writer(path: Path, schema: pa.Schema, metadata: Mapping[str, str]) -> pq.ParquetWriter:
+@contextmanager
+def table_writer(
+    path: Path, schema: pa.Schema, metadata: Mapping[str, str]
+) -> Iterator[pq.ParquetWriter]:
     """Open a Parquet file to write table by table; each becomes row groups of its own.
 
     Args:
@@ -43,13 +47,17 @@ def table_writer(path: Path, schema: pa.Schema, metadata: Mapping[str, str]) -> 
     """
     leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
     times = [name for name, kind in leaves if pa.types.is_timestamp(kind)]
-    return pq.ParquetWriter(
-        path,
-        schema.with_metadata(dict(metadata)),
-        compression="zstd",
-        use_dictionary=[name for name, _ in leaves if name not in times],
-        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
-    )
+    with (
+        path.open("wb") as file,  # by itself, Arrow takes only names in UTF-8
+        pq.ParquetWriter(
+            file,
+            schema.with_metadata(dict(metadata)),
+            compression="zstd",
+            use_dictionary=[name for name, _ in leaves if name not in times],
+            column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+        ) as writer,
+    ):
+        yield writer
 
 
 def write_table(table: pa.Table, path: Path, metadata: Mapping[str, str]) -> None:

@@ -12,6 +12,9 @@ from baseline.errors import BaselineError
 MAX_BYTES = 2 << 30
 """Bytes that a file may have which is read at once."""
 
+CHANGE_RIGHTS = "Change its owner or its mode"
+"""The way out where this user may not read something that is there."""
+
 
 def open_file(path: Path) -> BinaryIO:
     """Open a regular file.
@@ -61,16 +64,17 @@ def read_as_written(
         size: bytes that it must have, as somebody claims.
         checksum: its SHA-256 in hexadecimal, likewise.
         error: what is raised.
-        way_out: what the user can do about it.
+        way_out: what the user can do about it, unless it is only that this one may not read it.
 
     Raises:
-        BaselineError: of type ``error`` and with ``way_out``, where it is missing, cannot be read,
-            or is another.
+        BaselineError: of type ``error``, where it is missing, cannot be read, or is another.
     """
     try:
         content = read_file(path, min(size, MAX_BYTES) if isinstance(size, int) else 0)
     except FileNotFoundError as cause:
         raise error(f"{path} is missing", way_out) from cause
+    except PermissionError as cause:
+        raise error(f"{path} may not be read by this user", CHANGE_RIGHTS) from cause
     except OSError as cause:
         if cause.errno != errno.EFBIG:
             raise error(f"{path} cannot be read: {cause.strerror}", way_out) from cause

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from baseline.durable import (
     output_error,
     require_absent,
     sha256,
+    without,
 )
 from baseline.errors import OutputError, UsageError
 
@@ -87,9 +89,27 @@ def test_an_interrupted_directory_leaves_the_old_one(tmp_path: Path) -> None:
 def test_force_replaces_only_a_folder_of_the_same_kind(tmp_path: Path) -> None:
     (tmp_path / "home" / "photos").mkdir(parents=True)
     with pytest.raises(UsageError, match=r"holds no manifest\.json"):
-        require_absent(tmp_path / "home", force=True, marker="manifest.json")
+        require_absent(tmp_path / "home", force=True, foreign=without("manifest.json"))
     (tmp_path / "home" / "manifest.json").touch()
-    require_absent(tmp_path / "home", force=True, marker="manifest.json")
+    require_absent(tmp_path / "home", force=True, foreign=without("manifest.json"))
+
+
+def test_what_came_while_a_directory_was_written_stays(tmp_path: Path) -> None:
+    """Without force whatever it is; with force, what is somebody else's."""
+
+    def written(*, force: bool) -> None:
+        foreign = without("manifest.json")
+        with new_directory(tmp_path / "models", force=force, foreign=foreign) as folder:
+            (folder / "manifest.json").touch()
+            (tmp_path / "models").mkdir()
+            (tmp_path / "models" / "thesis").write_text("precious")
+
+    for force, message in ((False, r"exists\. Choose"), (True, r"holds no manifest\.json")):
+        with pytest.raises(UsageError, match=message):
+            written(force=force)
+        assert [p.name for p in tmp_path.iterdir()] == ["models"]
+        assert [p.name for p in (tmp_path / "models").iterdir()] == ["thesis"]
+        shutil.rmtree(tmp_path / "models")
 
 
 def test_the_current_folder_is_refused_like_any_other(

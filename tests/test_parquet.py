@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from full_disk import largest_file
 
 import baseline.parquet
 from baseline.errors import ModelError
@@ -84,6 +86,20 @@ def test_tables_can_be_appended(tmp_path: Path) -> None:
         writer.write_table(some_table(2))
     table = read(tmp_path / "t.parquet")
     assert table.equals(pa.concat_tables([some_table(1), some_table(2)]))
+
+
+def test_a_name_need_not_be_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.parquet")
+    write_table(some_table(), path, {})
+    assert read(path).equals(some_table())
+
+
+@pytest.mark.parametrize("size", [0, 4, 1000, 20_000])
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path, size: int) -> None:
+    """Wherever in the file it is full: at its end, too, which is written on closing."""
+    table = pa.table({"n": np.random.default_rng(1).integers(0, 1 << 60, 10_000)})
+    with largest_file(size), pytest.raises(OSError, match="File too large"):
+        write_table(table, tmp_path / "t.parquet", {})
 
 
 def test_a_truncated_file_is_damaged(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -22,11 +22,10 @@ from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError, UsageError
 from baseline.fitting import page
 from baseline.model.budget import Budget
+from baseline.model.folders import MANIFEST, not_a_model, not_models, read_manifests
 from baseline.model.score import Call, Item
 from baseline.model.storage import (
-    MANIFEST,
     load_models,
-    require_no_models,
     save_model,
     save_models,
 )
@@ -129,11 +128,13 @@ def command(
     recorded attacks. Nothing is learned without a person's word: it asks on the terminal before it
     writes, which needs --out or --force.
     """
+    before = read_manifests(models)
     learned = load_models(models, signers)
     alerts, source = _read(alerts_file)
     chosen = _chosen(ids, alerts, source, whole_incident=whole_incident)
+    places = {name: folder_of(before, name) for name in chosen if name in learned}
     if not preview:
-        _require_place(models, out, force=force)
+        _require_place(models, out, places.values(), force=force)
         _require_word(yes)
     acceptances = []
     for workload, its in chosen.items():
@@ -164,7 +165,15 @@ def command(
     if not yes and not click.confirm("Take this for normal?", err=True):
         say("Nothing was written.")
         return
-    _write(learned | changed, set(changed), models, out, force=force)
+    if out:
+        if out.resolve() == models.resolve():
+            _require_unchanged(models, before)
+        _write(learned | changed, models, out, force=force)
+        return
+    _require_unchanged(models, before, {places[name] for name in changed})
+    for name, model in changed.items():
+        save_model(model, places[name], force=True)
+        say(f"Wrote {places[name]}.")
 
 
 def _require_word(yes: bool) -> None:
@@ -175,19 +184,18 @@ def _require_word(yes: bool) -> None:
         )
 
 
-def _require_place(models: Path, out: Path | None, *, force: bool) -> None:
+def _require_place(models: Path, out: Path | None, places: Iterable[Path], *, force: bool) -> None:
     if out is None:
         if not force:
             raise UsageError(
                 "Nothing says where the new model goes",
                 "Add --out, --force to replace the model itself, or --preview",
             )
-        require_output(models, force=True)
-    elif (models / MANIFEST).exists():
-        require_output(out, force=force, marker=MANIFEST)
+        for place in places:
+            require_output(place, force=True, foreign=not_a_model)
     else:
-        require_output(out, force=force)
-        require_no_models(out, force=force)
+        is_one = (models / MANIFEST).exists()
+        require_output(out, force=force, foreign=not_a_model if is_one else not_models)
 
 
 def _read(file: IO[bytes] | None) -> tuple[dict[str, WrittenAlert], str]:
@@ -261,21 +269,27 @@ def _told(
     return {alert.id: again[alert.id].unseen for alert in alerts}
 
 
-def _write(
-    models: Mapping[str, WorkloadModel],
-    changed: Iterable[str],
-    folder: Path,
-    out: Path | None,
-    *,
-    force: bool,
+def _require_unchanged(
+    models: Path, before: Mapping[Path, bytes], places: Collection[Path] = ()
 ) -> None:
-    """Write models to a folder of the same kind, or only the changed ones, each in its place."""
-    if out is None:
-        for workload in sorted(changed):
-            place = folder_of(folder, workload)
-            save_model(models[workload], place, force=True)
-            say(f"Wrote {place}.")
-        return
+    """Refuse to undo what was made of models while a person looked at the preview.
+
+    Args:
+        models: folder of the model, or of several.
+        before: manifest of each as it was.
+        places: folders of those that are written; otherwise all.
+    """
+    now = read_manifests(models)
+    for place in sorted(places or before.keys() | now.keys()):
+        if now.get(place) != before.get(place):
+            raise ModelError(
+                f"The model {place} changed meanwhile, and nothing was written",
+                "Accept again, on top of what it is now",
+            )
+
+
+def _write(models: Mapping[str, WorkloadModel], folder: Path, out: Path, *, force: bool) -> None:
+    """Write models to a folder of the same kind as theirs."""
     if (folder / MANIFEST).exists():
         save_model(next(iter(models.values())), out, force=force)
     else:

@@ -1,13 +1,13 @@
 """``baseline export``: names instead of numbers, for analysts."""
 
-from itertools import chain
 from pathlib import Path
 
 import click
 
 from baseline.cli.progress import say
 from baseline.errors import UsageError
-from baseline.model.storage import MANIFEST, load_models
+from baseline.model.folders import holds_models
+from baseline.model.storage import load_models
 from baseline.recordings import Recording
 from baseline.recordings.format import HEADER_FILE
 from baseline.report.export import export_recording
@@ -37,10 +37,10 @@ def command(source: Path, out: Path, force: bool) -> None:
     One row for each thing counted in each window, or learned; a README.txt beside the tables says
     what the columns mean. Any tool that reads Parquet reads them.
     """
-    if (source / HEADER_FILE).exists():
-        files = export_recording(Recording(source), out, force=force)
-    elif any(chain(source.glob(MANIFEST), source.glob(f"*/{MANIFEST}"))):
+    if holds_models(source):
         files = export_models(load_models(source).values(), out, force=force)
+    elif (source / HEADER_FILE).exists():
+        files = export_recording(Recording(source), out, force=force)
     else:
         what = "is neither a recording nor models" if source.exists() else "does not exist"
         raise UsageError(

@@ -16,13 +16,15 @@ from baseline.cli.progress import ProgressBar, counted, say, show
 from baseline.cli.quarantining import quarantine as quarantined
 from baseline.cli.sources import SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.durable import without
 from baseline.errors import BaselineError, UsageError
 from baseline.model.budget import DEFAULT_BUDGET
 from baseline.model.completeness import WorkloadCompleteness
+from baseline.model.folders import not_models
 from baseline.model.inheritance import inherit as inherited
 from baseline.model.inspection import MOST_FALSE_ALARMS
 from baseline.model.score import PEERS, Signal
-from baseline.model.storage import load_models, require_no_models, save_models
+from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.printable import printable
 from baseline.recordings.format import HEADER_FILE
@@ -112,7 +114,7 @@ def command(
     with a model of what was seen so far, and so does a terminal that is closed. A workload of which
     nothing was counted gets no model.
     """
-    _check_outputs(source, out, recording, force)
+    _check_folders(source, out, recording, inherit, force)
     if strict and not quarantine:
         raise UsageError("--strict and --no-quarantine exclude each other", "Give one of them")
     predecessors = load_models(inherit) if inherit else {}
@@ -192,17 +194,28 @@ def _with_counts(windows: Mapping[str, list[Window]]) -> dict[str, list[Window]]
     return counted_in
 
 
-def _check_outputs(source: SourceOptions, out: Path, recording: Path | None, force: bool) -> None:
-    require_output(out, force=force)
-    require_no_models(out, force=force)
+def _check_folders(
+    source: SourceOptions, out: Path, recording: Path | None, inherit: Path | None, force: bool
+) -> None:
     if len({path.resolve() for path in source.recordings}) < len(source.recordings):
         raise UsageError("A recording is given twice", "Give it once: it would count double")
     if recording:
         if not source.live:
             raise UsageError("--recording means nothing without --cgroup", "Leave it out")
-        if recording.absolute() == out.absolute():
-            raise UsageError("--recording and --out are the same folder", "Give them two names")
-        require_output(recording, force=force, marker=HEADER_FILE)
+        for option, folder in (("--out", out), ("--inherit", inherit)):
+            if folder and _overlap(recording, folder):
+                raise UsageError(
+                    f"--recording and {option} are the same folder, or one lies in the other",
+                    "Give them names side by side",
+                )
+        require_output(recording, force=force, foreign=without(HEADER_FILE))
+    require_output(out, force=force, foreign=not_models)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether what replaces one of two folders could take the other with it."""
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 class _StopWhenStable(StopSignals):

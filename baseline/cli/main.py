@@ -67,6 +67,7 @@ class LazyGroup(click.Group):
         if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
             # It ended the process at once as long as there was nothing to clean up.
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        _ask_nothing_of_paths(command)
         name_environment_variables(command)
         require_known_variables(command)
         if isinstance(ctx.obj, Settings):
@@ -77,6 +78,16 @@ class LazyGroup(click.Group):
         """The list in the help."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _ask_nothing_of_paths(command: click.Command) -> None:
+    """Keep click from looking whether a path may be read, for which it would be a wrong option.
+
+    It is none: rights can be mended.  Whoever opens the path says what may not be read, and how.
+    """
+    for parameter in command.params:
+        if isinstance(parameter.type, click.Path):
+            parameter.type.readable = False
 
 
 def _read_settings(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
@@ -115,7 +126,7 @@ Exit code: 0 fine, 1 error, 2 wrong use,
 @click.version_option(__version__, prog_name="baseline")
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="FILE",
     is_eager=True,
     expose_value=False,

@@ -12,8 +12,9 @@ from baseline.cli.output import require_output
 from baseline.cli.progress import counted, say
 from baseline.cli.verifying import verify_option
 from baseline.errors import ModelError, UsageError
+from baseline.model.folders import not_models
 from baseline.model.merging import merge
-from baseline.model.storage import load_models, require_no_models, save_models
+from baseline.model.storage import load_models, save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.moments import iso_time
 
@@ -50,8 +51,7 @@ def command(
     replica, which would count double: those whose times begin or end at the same nanosecond are
     refused, such as a model and what `accept` made of it.
     """
-    require_output(out, force=force)
-    require_no_models(out, force=force)
+    require_output(out, force=force, foreign=not_models)
     models: defaultdict[str, list[WorkloadModel]] = defaultdict(list)
     known: dict[str, Path] = {}
     found: list[tuple[Path, WorkloadModel]] = []

@@ -1,24 +1,29 @@
 """Which folder holds which model, in a folder that is one model or holds several."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from baseline.model.storage import MANIFEST, MAX_MANIFEST_BYTES, model_folders
-from baseline.reading import read_file
+from baseline.model.folders import read_manifests
 
 
 def checksums(directory: Path) -> dict[str, str]:
     """Workload -> checksum of its model, of a folder whose models were read without complaint."""
-    return {manifest["workload"]: manifest["sha256"] for _, manifest in _manifests(directory)}
+    manifests = map(_parsed, read_manifests(directory).values())
+    return {manifest["workload"]: manifest["sha256"] for manifest in manifests}
 
 
-def folder_of(directory: Path, workload: str) -> Path:
-    """Folder of a workload's model, of a folder whose models were read without complaint."""
-    return next(f for f, manifest in _manifests(directory) if manifest["workload"] == workload)
+def folder_of(manifests: Mapping[Path, bytes], workload: str) -> Path:
+    """Folder of a workload's model.
+
+    Args:
+        manifests: of models that were read without complaint, by their folders.
+        workload: its name.
+    """
+    return next(f for f, manifest in manifests.items() if _parsed(manifest)["workload"] == workload)
 
 
-def _manifests(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for folder in model_folders(directory):
-        yield folder, json.loads(read_file(folder / MANIFEST, MAX_MANIFEST_BYTES))
+def _parsed(manifest: bytes) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(manifest)
+    return parsed

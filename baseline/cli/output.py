@@ -9,24 +9,25 @@ from pathlib import Path
 from typing import Self
 
 from baseline import durable
+from baseline.durable import Foreign
 from baseline.errors import OutputError
 from baseline.recordings.writer import RecordingWriter
 from baseline.window import Window
 
 
-def require_output(path: Path, *, force: bool, marker: str | None = None) -> None:
+def require_output(path: Path, *, force: bool, foreign: Foreign | None = None) -> None:
     """Refuse an output that could not be written at the end.
 
     Args:
         path: the output.
         force: it may be replaced.
-        marker: what it must hold to be replaced, as in :func:`durable.require_absent`.
+        foreign: which folders may not be, as in :func:`durable.require_absent`.
 
     Raises:
         UsageError: it exists and ``force`` is not set.
         OutputError: nobody may write there.
     """
-    durable.require_absent(path, force=force, marker=marker)
+    durable.require_absent(path, force=force, foreign=foreign)
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent

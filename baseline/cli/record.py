@@ -9,6 +9,7 @@ from baseline.cli.output import RecordingOutput, require_output
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import Reader, SourceOptions, open_source, require_windows, source_options
 from baseline.cli.stopping import StopSignals
+from baseline.durable import without
 from baseline.errors import UsageError
 from baseline.recordings.format import HEADER_FILE
 
@@ -47,7 +48,7 @@ def command(source: SourceOptions, out: Path, append: bool, force: bool) -> None
     if append and force:
         raise UsageError("--append and --force exclude each other", "Give one of them")
     if not append or not out.exists():
-        require_output(out, force=force, marker=HEADER_FILE)
+        require_output(out, force=force, foreign=without(HEADER_FILE))
     losses = LossReport(say)
     workloads: set[str] = set()
     windows = 0

@@ -9,24 +9,32 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 
-from baseline.durable import new_directory, new_file, require_absent, sha256
-from baseline.errors import ModelError, UsageError
+from baseline.durable import new_directory, new_file, sha256
+from baseline.errors import ModelError
 from baseline.model import held_out as held_out_table
+from baseline.model.folders import (
+    FORMAT,
+    MANIFEST,
+    RESTORE,
+    SIGNATURE,
+    folder_name,
+    not_a_model,
+    not_models,
+    read_manifest,
+    read_manifests,
+)
 from baseline.model.held_out import HeldOut
 from baseline.model.provenance import Provenance
 from baseline.model.training import Span, Training, joined
 from baseline.model.workload_model import SIGNAL_MODELS, WorkloadModel
 from baseline.parquet import as_array, described, read_table, write_table
-from baseline.reading import read_as_written, read_file
-from baseline.signatures import SIGNATURE_BYTES, is_signed
+from baseline.reading import read_as_written
 from baseline.syscalls import ARCHITECTURE, syscall_names
 from baseline.window import Ledger, Tally
 
@@ -36,19 +44,9 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
-FORMAT = "baseline model"
 VERSION = 3
-MANIFEST = "manifest.json"
-SIGNATURE = "manifest.json.sig"
-MAX_MODELS = 4096
-"""Models that one folder may hold."""
-
-MAX_MANIFEST_BYTES = 1 << 24
 _MAX_WORKLOAD_BYTES = 4096  # PATH_MAX of Linux: a workload may be named by the path of its cgroup
 _MAX_NUMBER = 1 << 63
-_MAX_FOLDER_NAME = 255  # NAME_MAX of Linux
-_RESTORE = "Restore it from a copy or learn again"
-_SIGN_AGAIN = "Get it again from whoever signed it, or give --verify their public key"
 _NONSENSE = (
     ValueError,
     TypeError,
@@ -75,54 +73,25 @@ def save_model(model: WorkloadModel, directory: Path, *, force: bool = False) ->
     """Write a model as a folder, whole or not at all.
 
     Raises:
-        UsageError: the folder exists and ``force`` is not set.
+        UsageError: the folder exists, and ``force`` is not set or it is no model.
         OutputError: it cannot be written.
     """
-    with new_directory(directory, force=force, marker=MANIFEST) as folder:
+    with new_directory(directory, force=force, foreign=not_a_model) as folder:
         _write(model, folder)
-
-
-def require_no_models(directory: Path, *, force: bool) -> None:
-    """Refuse to write models where something is, unless it is models that may be replaced.
-
-    Raises:
-        UsageError: the folder exists, and ``force`` is not set or it holds no models.
-    """
-    require_absent(directory, force=force)
-    if directory.exists() and not any(directory.glob(f"*/{MANIFEST}")):
-        raise UsageError(
-            f"{directory} exists and --force does not replace it, because it holds no models",
-            "Choose another name, or remove it yourself",
-        )
 
 
 def save_models(models: Iterable[WorkloadModel], directory: Path, *, force: bool = False) -> None:
     """Write a folder with a folder for each model, whole or not at all.
 
     Raises:
-        UsageError: the folder exists, and ``force`` is not set or it holds no models.
+        UsageError: the folder exists, and ``force`` is not set or it holds not models alone.
         OutputError: it cannot be written.
     """
-    require_no_models(directory, force=force)
-    with new_directory(directory, force=force) as folder:
+    with new_directory(directory, force=force, foreign=not_models) as folder:
         for model in models:
             inner = folder / folder_name(model.workload)
             inner.mkdir()
             _write(model, inner)
-
-
-def folder_name(workload: str) -> str:
-    """Name of a workload's folder: percent-encoded, so that it is one name and never hidden.
-
-    Of one that is too long for a file system the end gives way to the SHA-256 of the whole.
-    """
-    encoded = quote(workload, safe="@:+=,")
-    if encoded.startswith("."):
-        encoded = f"%2E{encoded[1:]}"
-    if len(encoded) > _MAX_FOLDER_NAME:
-        digest = hashlib.sha256(workload.encode()).hexdigest()
-        encoded = f"{encoded[: _MAX_FOLDER_NAME - len(digest) - 1]}~{digest}"
-    return encoded
 
 
 def load_models(
@@ -139,7 +108,7 @@ def load_models(
             another architecture, or not signed as it must be.  Signatures are verified before
             anything else is looked at, in any of them.
     """
-    contents = {folder: _read_manifest(folder, signers) for folder in model_folders(directory)}
+    contents = read_manifests(directory, signers)
     models: dict[str, WorkloadModel] = {}
     for folder, content in contents.items():
         model = _load(folder, content)
@@ -157,7 +126,7 @@ def load_model(directory: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> W
     Raises:
         ModelError: it is missing, damaged, changed, of another format version, or not signed.
     """
-    return _load(directory, _read_manifest(directory, signers))
+    return _load(directory, read_manifest(directory, signers))
 
 
 def sign_models(directory: Path, key: "Ed25519PrivateKey") -> list[Path]:
@@ -170,43 +139,13 @@ def sign_models(directory: Path, key: "Ed25519PrivateKey") -> list[Path]:
         ModelError: there is no model, or one is damaged.
         OutputError: a signature cannot be written.
     """
-    contents = {folder: _read_manifest(folder) for folder in model_folders(directory)}
+    contents = read_manifests(directory)
     for folder, content in contents.items():
         _load(folder, content)
     for folder, content in contents.items():
         with new_file(folder / SIGNATURE) as file:
             file.write_bytes(key.sign(content))
     return [folder / SIGNATURE for folder in contents]
-
-
-def model_folders(directory: Path) -> list[Path]:
-    """Folders of the models in a folder that is one model or holds several.
-
-    Raises:
-        ModelError: there is none, or there are more than ``MAX_MODELS``.
-    """
-    try:
-        if (directory / MANIFEST).exists():
-            folders = [directory]
-        else:
-            # What begins with a dot is half-written or somebody else's.
-            found = islice(directory.glob(f"[!.]*/{MANIFEST}"), MAX_MODELS + 1)
-            folders = sorted(path.parent for path in found)
-    except PermissionError as cause:
-        raise ModelError(
-            f"{directory} may not be read by this user", "Change its owner or its mode"
-        ) from cause
-    except OSError as cause:
-        raise ModelError(f"{directory} cannot be read: {cause.strerror}", _RESTORE) from cause
-    if not folders:
-        raise ModelError(
-            f"There is no model in {directory}", "Give the folder that `baseline learn` wrote"
-        )
-    if len(folders) > MAX_MODELS:
-        raise ModelError(
-            f"{directory} holds more than {MAX_MODELS:,} models", "Put them into several folders"
-        )
-    return folders
 
 
 def _load(directory: Path, content: bytes) -> WorkloadModel:
@@ -217,12 +156,12 @@ def _load(directory: Path, content: bytes) -> WorkloadModel:
         path = directory / f"{name}.parquet"
         entry = manifest["files"].get(path.name)
         size, checksum = map((entry if isinstance(entry, dict) else {}).get, ("bytes", "sha256"))
-        table = read_as_written(path, size, checksum, ModelError, _RESTORE)
-        tables[name] = read_table(table, path, schema, ModelError, _RESTORE)
+        table = read_as_written(path, size, checksum, ModelError, RESTORE)
+        tables[name] = read_table(table, path, schema, ModelError, RESTORE)
     try:
         return _model(manifest, tables)
     except _NONSENSE as cause:
-        raise ModelError(f"{directory} contradicts itself ({cause!s:.200})", _RESTORE) from cause
+        raise ModelError(f"{directory} contradicts itself ({cause!s:.200})", RESTORE) from cause
 
 
 def _write(model: WorkloadModel, folder: Path) -> None:
@@ -268,56 +207,23 @@ def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _read_manifest(folder: Path, signers: Sequence["Ed25519PublicKey"] = ()) -> bytes:
-    """The manifest's bytes, which one of the signers signed, if there are any."""
-    path = folder / MANIFEST
-    try:
-        content = read_file(path, MAX_MANIFEST_BYTES)
-    except FileNotFoundError as cause:
-        raise ModelError(
-            f"There is no model in {folder}", "Give the folder that `baseline learn` wrote"
-        ) from cause
-    except OSError as cause:
-        raise ModelError(f"{path} cannot be read: {cause.strerror}", _RESTORE) from cause
-    if not signers:
-        return content
-    try:
-        signature = read_file(folder / SIGNATURE, SIGNATURE_BYTES)
-    except FileNotFoundError as cause:
-        raise ModelError(
-            f"The model {folder} is not signed",
-            "Get it signed by whoever learned it, with `baseline sign`",
-        ) from cause
-    except OSError as cause:
-        raise ModelError(
-            f"{folder / SIGNATURE} cannot be read: {cause.strerror}", _SIGN_AGAIN
-        ) from cause
-    if not is_signed(content, signature, signers):
-        raise ModelError(
-            f"The model {folder} is not as the owner of the key signed it: it was changed since, "
-            "or signed by somebody else",
-            _SIGN_AGAIN,
-        )
-    return content
-
-
 def _parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(content)
         digest = _digest(manifest) if isinstance(manifest, dict) else ""
     except (ValueError, RecursionError) as cause:
-        raise ModelError(f"{path} is damaged", _RESTORE) from cause
+        raise ModelError(f"{path} is damaged", RESTORE) from cause
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelError(f"{path} is no manifest of a model", _RESTORE)
+        raise ModelError(f"{path} is no manifest of a model", RESTORE)
     if (version := manifest.get("version")) != VERSION:
         raise ModelError(
             f"{path.parent} has format version {json.dumps(version):.20}, not {VERSION}",
             "Learn again from its recording, or use the version of baseline that wrote it",
         )
     if manifest.get("sha256") != digest:
-        raise ModelError(f"{path} is not what was written: its checksum differs", _RESTORE)
+        raise ModelError(f"{path} is not what was written: its checksum differs", RESTORE)
     if not isinstance(manifest.get("files"), dict):
-        raise ModelError(f"{path} lists no files", _RESTORE)
+        raise ModelError(f"{path} lists no files", RESTORE)
     return manifest
 
 

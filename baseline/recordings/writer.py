@@ -315,7 +315,8 @@ def _create(path: Path, header: Header, *, force: bool) -> PartsFile:
     try:
         if force and (path / PARTS_FILE).is_file():
             PartsFile(path).close()
-        with durable.new_directory(path, force=force, marker=HEADER_FILE) as folder:
+        foreign = durable.without(HEADER_FILE)
+        with durable.new_directory(path, force=force, foreign=foreign) as folder:
             (folder / HEADER_FILE).write_bytes(content)
             title = parts_title(sha256(content).hexdigest())
             (folder / PARTS_FILE).write_bytes(title + b"\n")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from baseline.durable import new_directory
+from baseline.durable import new_directory, without
 from baseline.parquet import ROW_GROUP_ROWS, described, table_writer
 from baseline.recordings import Recording
 from baseline.syscalls import NGRAM_LENGTH, symbol_name, unpack
@@ -161,8 +161,8 @@ def tidy_folder(
         UsageError: ``out`` exists and is not to be replaced.
         OutputError: the folder cannot be written; nothing is left behind.
     """
-    marker = f"{next(iter(tables))}.parquet"
-    with new_directory(out, force=force, marker=marker) as folder, ExitStack() as files:
+    foreign = without(f"{next(iter(tables))}.parquet")
+    with new_directory(out, force=force, foreign=foreign) as folder, ExitStack() as files:
         (folder / README).write_text(describe(tables, about=about), encoding="utf-8")
         yield {
             name: files.enter_context(

@@ -1,16 +1,15 @@
 import json
-import os
-import pty
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asked import asked
 from conftest import NGINX, write_recording
 from running import BASELINE, ENVIRONMENT, run
 
-from baseline.model.storage import load_models
+from baseline.model.storage import load_models, save_model
 from baseline.recordings import Recording
 from baseline.window import Execution, Image
 
@@ -139,6 +138,25 @@ def test_a_single_model_becomes_a_single_model(
     assert (out / "manifest.json").is_file()
 
 
+def test_force_replaces_models_alone(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    app = tmp_path / "home" / "app"
+    app.mkdir(parents=True)
+    (app / "manifest.json").write_text('{"name": "pwa"}')
+    for model, out in ((models, app.parent), (models / "web", app)):
+        done = run(
+            *("accept", alert, "--model", model, "--alerts", alerts),
+            *("--out", out, "--force", "--yes"),
+        )
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"Error: {out} exists and --force does not replace it, because {app} is no model. "
+            "Choose another name, or remove it yourself.\n",
+        )
+    assert (app / "manifest.json").exists()
+
+
 def test_alerts_may_come_through_a_pipe(
     models: Path, alerts: Path, alert: str, tmp_path: Path
 ) -> None:
@@ -213,24 +231,6 @@ def test_the_rest_of_an_incident_is_told_and_can_be_taken(
     assert "Not known: what was new in 2 alerts" in whole
 
 
-def on_terminal(answer: bytes, *arguments: object) -> tuple[int, str]:
-    """Run a command with a person at the keyboard."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [BASELINE, *map(str, arguments)],
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    os.write(ours, answer)
-    _, said = process.communicate()
-    os.close(theirs)
-    os.close(ours)
-    return process.returncode, said
-
-
 def test_nothing_is_learned_without_a_persons_word(
     models: Path, alerts: Path, alert: str, tmp_path: Path
 ) -> None:
@@ -249,12 +249,58 @@ def test_nothing_is_learned_without_a_persons_word(
         "Error: Nothing is learned without a person's word, and there is no terminal to ask on. "
         "Look at it with --preview, then add --yes.\n"
     )
-    code, said = on_terminal(b"n\n", *arguments)
+    with asked(*arguments) as person:
+        code, said = person.answer(b"n\n")
     assert (code, said.endswith("Nothing was written.\n")) == (0, True)
     assert not out.exists()
-    code, said = on_terminal(b"y\n", *arguments)
+    with asked(*arguments) as person:
+        code, said = person.answer(b"y\n")
     assert (code, said.endswith(f"Wrote {out}.\n")) == (0, True)
     assert "Take this for normal? [y/N]" in said
+
+
+@pytest.mark.parametrize("how", ["in place", "to the same folder"])
+def test_what_was_made_of_a_model_meanwhile_is_not_undone(
+    models: Path, alerts: Path, alert: str, tmp_path: Path, how: str
+) -> None:
+    """Of two people who look at the preview of the same model, the second has to look again."""
+    folder = shutil.copytree(models, tmp_path / "models")
+    also = ("--out", folder) if how == "to the same folder" else ()
+    arguments = ("accept", alert, "--model", folder, "--alerts", alerts, "--force", *also)
+    with asked(*arguments) as second:
+        assert run(*arguments, "--yes").returncode == 0
+        before = contents(folder)
+        code, said = second.answer(b"y\n")
+    assert code == 1
+    assert said.endswith(
+        f"Error: The model {folder / 'web'} changed meanwhile, and nothing was written. "
+        "Accept again, on top of what it is now.\n"
+    )
+    assert contents(folder) == before
+
+
+def test_what_was_made_of_other_models_meanwhile_is_kept(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(models, tmp_path / "models")
+    arguments = ("accept", alert, "--model", folder, "--alerts", alerts, "--force")
+    with asked(*arguments) as person:
+        save_model(load_models(folder)["api"].with_provenance(notes=("Mine.",)), folder / "new")
+        shutil.rmtree(folder / "api")
+        assert person.answer(b"y\n")[0] == 0
+    assert load_models(folder)["web"].knows(SHELL)
+    assert load_models(folder)["api"].provenance.notes == ("Mine.",)
+
+
+def test_what_is_replaced_in_place_is_looked_at_first(
+    models: Path, alerts: Path, alert: str, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(models, tmp_path / "models")
+    (folder / "web" / "thesis").write_text("precious")
+    done = run("accept", alert, "--model", folder, "--alerts", alerts, "--force", "--yes")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"because {folder / 'web' / 'thesis'} is no part of a model" in done.stderr
+    assert (folder / "web" / "thesis").exists()
 
 
 def test_what_cannot_be_accepted(

@@ -13,7 +13,7 @@ from unread import stuck_pipe
 
 from baseline.cli.main import exit_code
 from baseline.model.storage import load_models
-from baseline.recordings import RecordingWriter
+from baseline.recordings import Recording, RecordingWriter
 from baseline.window import Window
 
 
@@ -48,6 +48,14 @@ def test_the_same_recording_makes_the_same_model(
         assert (models / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
 
 
+def test_the_names_of_folders_need_not_be_text(normal: Path, tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"\xffmodels")
+    done = run("learn", "--from", normal, "--out", out)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.endswith(f"Wrote {tmp_path}/\\udcffmodels: 2 models; nothing lost.\n")
+    assert sorted(load_models(out)) == ["api", "web"]
+
+
 def test_only_the_beginning(normal: Path, tmp_path: Path) -> None:
     done = run("learn", "--from", normal, "--duration", "2m", "--out", tmp_path / "models")
     assert done.returncode == 0
@@ -72,7 +80,29 @@ def test_force_replaces_models_alone(normal: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     done = run("learn", "--from", normal, "--out", tmp_path / "home", "--force")
     assert done.returncode == 2
-    assert "--force does not replace it" in done.stderr
+    assert "--force does not replace it, because it holds no models" in done.stderr
+    app = tmp_path / "home" / "app"
+    app.mkdir()
+    (app / "manifest.json").write_text('{"name": "pwa"}')
+    done = run("learn", "--from", normal, "--out", tmp_path / "home", "--force")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"Error: {tmp_path / 'home'} exists and --force does not replace it, because {app} is no "
+        "model. Choose another name, or remove it yourself.\n",
+    )
+    assert (app / "manifest.json").exists()
+
+
+def test_a_recording_beside_models_is_not_replaced_with_them(
+    models: Path, normal: Path, tmp_path: Path
+) -> None:
+    for name in ("recording", "web/recording"):
+        out = shutil.copytree(models, tmp_path / name.partition("/")[0])
+        recording = shutil.copytree(normal, out / name)
+        done = run("learn", "--from", recording, "--out", out, "--force")
+        assert done.returncode == 2
+        assert f"--force does not replace it, because {recording} is no " in done.stderr
+        assert Recording(recording).window_count == 480
 
 
 def test_nothing_is_made_of_nothing(tmp_path: Path) -> None:
@@ -172,6 +202,54 @@ def test_options_that_cannot_be_meant(normal: Path, tmp_path: Path) -> None:
         assert message in done.stderr
         assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("out", "recording"),
+    [
+        ("run", "run"),
+        ("run", "run/recording"),
+        ("recording/models", "recording"),
+        ("models", "models/recording"),
+        ("run", "elsewhere/../run/recording"),
+        ("link", "models/recording"),
+        ("models", "link/recording"),
+    ],
+)
+def test_a_recording_and_models_that_would_replace_each_other(
+    models: Path, tmp_path: Path, out: str, recording: str
+) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    (tmp_path / "link").symlink_to("models")
+    before = sorted(tmp_path.rglob("*"))
+    for option in ("--out", "--inherit"):
+        folders = {"--out": tmp_path / "other"} | {option: tmp_path / out}
+        done = run(
+            *("learn", "--cgroup", "no/such", "--recording", tmp_path / recording, "--force"),
+            *(word for pair in folders.items() for word in pair),
+        )
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"Error: --recording and {option} are the same folder, or one lies in the other. "
+            "Give them names side by side.\n",
+        )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_new_version_may_replace_what_it_inherits(
+    models: Path, normal: Path, tmp_path: Path
+) -> None:
+    """All models, or one of them; but not what lies in one, which would be lost with it."""
+    folder = shutil.copytree(models, tmp_path / "models")
+    for times, predecessor in enumerate((folder, folder / "web"), 1):
+        done = run("learn", "--from", normal, "--inherit", predecessor, "--out", folder, "--force")
+        assert done.returncode == 0, done.stderr
+        notes = load_models(folder)["web"].provenance.notes
+        assert [note.startswith("Inherits from web ") for note in notes] == [True] * times
+    old = shutil.copytree(models / "web", folder / "web" / "old")
+    done = run("learn", "--from", normal, "--inherit", old, "--out", folder, "--force")
+    assert done.returncode == 2
+    assert f"does not replace it, because {old} is no part of a model" in done.stderr
 
 
 def test_outputs_and_inputs_that_cannot_be_meant(normal: Path, tmp_path: Path) -> None:

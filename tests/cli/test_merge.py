@@ -112,10 +112,11 @@ def test_outputs_that_exist_and_inputs_that_do_not(
     # In place: the folder may be one of those that are merged.
     assert run("merge", out, halves[1], "--out", out, "--force").returncode == 0
     assert load_model(out / "web").training.windows == 240
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "app").mkdir(parents=True)
+    (tmp_path / "home" / "app" / "manifest.json").write_text('{"name": "pwa"}')
     home = run("merge", *halves, "--out", tmp_path / "home", "--force")
     assert home.returncode == 2
-    assert "--force does not replace it" in home.stderr
+    assert f"does not replace it, because {tmp_path / 'home' / 'app'} is no model" in home.stderr
     missing = run("merge", halves[0], tmp_path / "nothing", "--out", tmp_path / "new")
     assert missing.returncode == 1
     assert missing.stderr == (

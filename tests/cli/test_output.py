@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from baseline.cli.output import RecordingOutput, require_output, writing_to_stdout
+from baseline.durable import without
 from baseline.errors import OutputError, UsageError
 from baseline.recordings import Recording
 from baseline.window import Window
@@ -18,11 +19,11 @@ def test_a_new_name_is_fine_also_in_a_folder_to_come(tmp_path: Path) -> None:
 
 def test_what_exists_is_replaced_by_force_alone_and_only_if_it_is_ours(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"exists\. .*--force"):
-        require_output(tmp_path, force=False, marker="mark")
+        require_output(tmp_path, force=False, foreign=without("mark"))
     with pytest.raises(UsageError, match="holds no mark"):
-        require_output(tmp_path, force=True, marker="mark")
+        require_output(tmp_path, force=True, foreign=without("mark"))
     (tmp_path / "mark").touch()
-    require_output(tmp_path, force=True, marker="mark")
+    require_output(tmp_path, force=True, foreign=without("mark"))
 
 
 def test_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:

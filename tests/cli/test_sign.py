@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from running import run
 
-from baseline.model.storage import SIGNATURE
+from baseline.model.folders import SIGNATURE
 
 
 @pytest.fixture(scope="module")

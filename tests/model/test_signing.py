@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from synthetic_service import ARCHITECTURE, serving
 
 from baseline.errors import ModelError
+from baseline.model.folders import MANIFEST, SIGNATURE
 from baseline.model.storage import (
-    MANIFEST,
-    SIGNATURE,
     load_model,
     load_models,
     save_model,

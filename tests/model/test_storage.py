@@ -28,9 +28,9 @@ from synthetic_service import (
 )
 
 from baseline.errors import ModelError, OutputError, UsageError
+from baseline.model.folders import MANIFEST
 from baseline.model.score import Signal
 from baseline.model.storage import (
-    MANIFEST,
     load_model,
     load_models,
     require_architecture,

@@ -21,12 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_service import ARCHITECTURE, intruded, serving
 
+import baseline.model.folders
 import baseline.model.hierarchy_model
-import baseline.model.storage
 import baseline.parquet
 from baseline.errors import ModelError
+from baseline.model.folders import MANIFEST
 from baseline.model.inspection import describe
-from baseline.model.storage import MANIFEST, load_model, load_models, save_model
+from baseline.model.storage import load_model, load_models, save_model
 from baseline.model.workload_model import SIGNAL_MODELS, WorkloadModel
 from baseline.parquet import write_table
 
@@ -398,6 +399,6 @@ def test_more_models_than_a_folder_may_hold_are_refused(
 ) -> None:
     (saved.parent / "api").mkdir()
     (saved.parent / "api" / MANIFEST).touch()
-    monkeypatch.setattr(baseline.model.storage, "MAX_MODELS", 1)
+    monkeypatch.setattr(baseline.model.folders, "MAX_MODELS", 1)
     with pytest.raises(ModelError, match="holds more than 1 models"):
         load_models(saved.parent)
