@@ -6,7 +6,7 @@ from operator import is_
 
 from baseline.model.completeness import State, WorkloadCompleteness, percent
 from baseline.model.completeness_accumulator import CompletenessAccumulator
-from baseline.model.workload_model import in_order
+from baseline.model.time_blocks import in_order
 from baseline.window import Window
 
 HOUR = 3600.0

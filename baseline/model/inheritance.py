@@ -30,12 +30,8 @@ from baseline.model.ngrams import NgramModel
 from baseline.model.novelty import Floats
 from baseline.model.score import Signal
 from baseline.model.signal_model import SignalModel
-from baseline.model.workload_model import (
-    SIGNAL_MODELS,
-    WorkloadModel,
-    blocks_of_time,
-    in_order,
-)
+from baseline.model.time_blocks import blocks_of_time, in_order
+from baseline.model.workload_model import SIGNAL_MODELS, WorkloadModel
 from baseline.syscalls import ARCHITECTURE
 from baseline.window import Window
 

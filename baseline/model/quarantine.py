@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from baseline.model.score import PEERS, Item, Signal, signal_of
-from baseline.model.workload_model import SIGNAL_MODELS, blocks_of_time, in_order
+from baseline.model.time_blocks import blocks_of_time, in_order
+from baseline.model.workload_model import SIGNAL_MODELS
 from baseline.syscalls import ngram_names
 from baseline.window import NgramCounts, Window
 

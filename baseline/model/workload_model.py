@@ -32,6 +32,7 @@ from baseline.model.score import (
     signal_of,
 )
 from baseline.model.signal_model import SignalModel, Surprise
+from baseline.model.time_blocks import blocks_of_time, in_order
 from baseline.model.training import Training
 from baseline.model.volumes import VolumeModel
 from baseline.syscalls import ARCHITECTURE, calls_of
@@ -55,9 +56,6 @@ EXTRAPOLATED = 10
 """A budget is supported by data if it means no less than one alarm in so many recordings."""
 
 NO_PROVENANCE = Provenance()
-
-_MAX_BLOCKS = 10
-_LEAST_BLOCKS = 5
 
 
 class WorkloadModel:
@@ -361,30 +359,6 @@ class WorkloadModel:
                     )
                 )
         return tuple(sorted(evidence, key=lambda e: (e.without, -e.bits)))
-
-
-def in_order(windows: Sequence[Window]) -> list[Window]:
-    """Windows in the order of time in which models learn from them."""
-    return sorted(windows, key=lambda w: (w.end, w.replica))
-
-
-def blocks_of_time(ordered: Sequence[Window]) -> list[int]:
-    """Number of each window's block: neighbours are alike, so they are left out together.
-
-    Blocks are contiguous and about equally long.  Where the recording has pauses, such as between
-    runs of a test, no block is torn out of the middle of a run, if that leaves enough blocks.
-    """
-    number = min(_MAX_BLOCKS, len(ordered))
-    position = np.arange(len(ordered))
-    starts = np.array([window.start for window in ordered])
-    ends = np.maximum.accumulate([window.end for window in ordered])
-    lengths = np.array([window.end - window.start for window in ordered])
-    pauses = np.concatenate([[True], starts[1:] > ends[:-1] + lengths[:-1]])
-    blocks = position * number // len(ordered)
-    of_run = blocks[np.maximum.accumulate(np.where(pauses, position, 0))]
-    if len(np.unique(of_run)) >= _LEAST_BLOCKS:
-        blocks = of_run
-    return list(map(int, blocks))
 
 
 def _by_signal(surprises: Surprises, shares: Mapping[Signal, float]) -> dict[Signal, float]:

@@ -37,7 +37,8 @@ from baseline.model.budget import DEFAULT_BUDGET, Budget
 from baseline.model.calls import call_of
 from baseline.model.score import MAX_EVIDENCE, NOVELTIES, Signal, Volume
 from baseline.model.shift import shifts
-from baseline.model.workload_model import SHIFT_SHARE, WorkloadModel, blocks_of_time, in_order
+from baseline.model.time_blocks import blocks_of_time, in_order
+from baseline.model.workload_model import SHIFT_SHARE, WorkloadModel
 from baseline.window import Connection, Execution, Ledger, NgramCounts, Tally, Window
 
 
