@@ -1,4 +1,4 @@
-"""Moments as text: ISO 8601, in UTC."""
+"""Moments as text, ISO 8601 in UTC, and lengths of time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,3 +16,8 @@ def iso_time(nanoseconds: int, to: str = "microseconds") -> str:
     """
     moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
     return moment.isoformat(timespec=to).replace("+00:00", "Z")
+
+
+def in_seconds(seconds: float) -> str:
+    """A length of time as exact as anybody wants it, without its unit: ``0.333``, ``1800``."""
+    return f"{seconds:.0f}" if seconds >= 1000 else f"{seconds:.3g}"

@@ -25,6 +25,7 @@ from baseline.model.budget import Budget
 from baseline.model.merging import window_length
 from baseline.model.storage import load_models, require_architecture
 from baseline.model.workload_model import WorkloadModel
+from baseline.moments import in_seconds
 from baseline.workloads.naming import container_of
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def say_what_length_hides(
     for name, model in sorted(learned.items()):
         length = (window_length(model) or 0) / 1e9 or model.training.window_seconds
         if not length / 2 <= interval <= length * 2:
-            learned_in, these = _plain(length), _plain(interval)
+            learned_in, these = in_seconds(length), in_seconds(interval)
             way_out = (
                 f"Use --interval {learned_in}s"
                 if live
@@ -246,8 +247,3 @@ def say_what_length_hides(
                 f"{name} was learned in windows of {learned_in} s, these are of {these} s: "
                 f"the budget does not hold and volumes of calls are not judged. {way_out}."
             )
-
-
-def _plain(seconds: float) -> str:
-    """As exact as anybody wants it, and as ``--interval`` takes it."""
-    return f"{seconds:.0f}" if seconds >= 1000 else f"{seconds:.3g}"

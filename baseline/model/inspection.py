@@ -15,6 +15,7 @@ from baseline.model.provenance import ACCEPTED, NOT_KNOWN
 from baseline.model.score import PEERS, Signal
 from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
+from baseline.moments import in_seconds
 from baseline.syscalls import symbol_name
 from baseline.window import Histogram
 
@@ -135,7 +136,7 @@ def _volumes(model: WorkloadModel) -> Iterator[str]:
     assert isinstance(calls, VolumeModel)  # noqa: S101 - for the type checker
     usual = usual_volumes(calls)
     if usual:
-        what = f"and how many nine in ten windows of {calls.length / 1e9:.3g} s make"
+        what = f"and how many nine in ten windows of {in_seconds(calls.length / 1e9)} s make"
         volumes = {symbol: f"{low:,} to {high:,}" for symbol, (low, high) in usual.items()}
     else:
         what = "and their shares"

@@ -23,6 +23,7 @@ from baseline.model.signal_model import SignalModel
 from baseline.model.training import Training
 from baseline.model.volumes import VolumeModel
 from baseline.model.workload_model import WorkloadModel
+from baseline.moments import in_seconds
 
 
 def merge(models: Sequence[WorkloadModel]) -> WorkloadModel:
@@ -71,7 +72,9 @@ def require_alike(models: Sequence[WorkloadModel]) -> None:
         )
     lengths = sorted({length for model in models if (length := window_length(model)) is not None})
     if lengths and lengths[-1] > SAME_LENGTH * lengths[0]:
-        texts = [f"{length / 1e9:.3g} s" if length else "no single length" for length in lengths]
+        texts = [
+            f"{in_seconds(length / 1e9)} s" if length else "no single length" for length in lengths
+        ]
         raise ModelError(
             f"The models of {workload} were learned from windows of {' and '.join(texts)}",
             "Learn them with the same --interval"
