@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from inspecting import bpftool, succeed
+from inspecting import bpftool, maps_of, succeed
 from watching import Cgroup, OtherCommand
 
 from baseline.errors import KernelError
@@ -43,6 +43,54 @@ def test_everything_is_pinned_once(command: Callable[..., OtherCommand], cgroup:
     links = {LINK_PREFIX + name for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)}
     assert {path.name for path in PIN.iterdir()} == {*MAPS, *links}
     assert pinned_versions() == [PIN]
+
+
+@pytest.mark.parametrize("hook", CGROUP_HOOKS)
+def test_connect_and_sendmsg_need_no_state_of_tasks(
+    command: Callable[..., OtherCommand], cgroup: Cgroup, hook: str
+) -> None:
+    """Before Linux 6.16 the kernel refuses it to them, and so to load the program at all."""
+    command(cgroup.path)
+    assert "tracked" in maps_of(PIN / f"{LINK_PREFIX}{hook}")
+    assert "displaced" not in maps_of(PIN / f"{LINK_PREFIX}{hook}")
+
+
+def load(*arguments: str) -> dict[str, str]:
+    """The answer of a loader that is alone, called with these arguments of its Python."""
+    request = {
+        "settings": {},
+        "pin": str(PIN),
+        "cgroup_mount": str(cgroup2_mount()),
+        "alone": True,
+    }
+    done = subprocess.run(
+        [loader_python(), *arguments],
+        input=json.dumps(request),
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer: dict[str, str] = json.loads(done.stdout)
+    return answer
+
+
+UNDER_A_FORMER_NAME = """
+from baseline.kernel import bcc_loader as loader
+name, other = "io_uring_submit_req", "not_of_this_kernel"
+written = loader.program_text
+loader.program_text = lambda *given: written(*given).replace(name, other)
+loader.RAW_TRACEPOINTS = [other if its == name else its for its in loader.RAW_TRACEPOINTS]
+loader.FORMER_NAMES = {other: name}
+loader.main()
+"""
+
+
+def test_a_tracepoint_may_have_had_another_name() -> None:
+    assert load("-c", UNDER_A_FORMER_NAME) == {}
+    pin = PIN / f"{LINK_PREFIX}not_of_this_kernel"
+    link = json.loads(succeed(bpftool("--json", "link", "show", "pinned", pin)))
+    assert link["tp_name"] == "io_uring_submit_req"
 
 
 def test_calls_are_counted_by_what_this_kernel_runs_fastest(
@@ -219,23 +267,8 @@ def test_without_the_bpf_file_system_it_is_refused() -> None:
 
 
 def test_without_bcc_it_is_refused() -> None:
-    request = {
-        "settings": {},
-        "pin": str(PIN),
-        "cgroup_mount": str(cgroup2_mount()),
-        "alone": True,
-    }
-    package = Path(__file__).parents[2]
-    loader = subprocess.run(
-        # -S: without the folder in which distributions install BCC
-        [loader_python(), "-S", "-m", "baseline.kernel.bcc_loader"],
-        input=json.dumps(request),
-        env={"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answer = json.loads(loader.stdout)
+    # -S: without the folder in which distributions install BCC
+    answer = load("-S", "-m", "baseline.kernel.bcc_loader")
     assert "BCC is not installed" in answer["problem"]
     assert "python3-bpfcc" in answer["way_out"]
     assert not PIN.exists()
