@@ -215,7 +215,7 @@ class KernelSource:
             found = self._tampering.check()
             yield from found
             tracker.refresh(at_once=bool(found))
-            self._shortages.check(tracker.groups)
+            self._shortages.check(tracker.whose)
             opened = closed
             # After a pause (a suspended machine, a slow consumer) do not hurry through what was
             # missed: one long window holds it.
@@ -337,8 +337,8 @@ class KernelSource:
         tracker = self._reading.tracker
         for record in self._events.records():
             group, when, item, who = decode_event(record, self._reading.images)
-            if group not in tracker.groups:
+            if tracker.whose(group) is None:
                 tracker.notice()
-            tracked = tracker.groups.get(group)
+            tracked = tracker.whose(group)
             if tracked is not None:
                 yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, who)
