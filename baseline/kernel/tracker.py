@@ -68,10 +68,12 @@ class Tracker:
         self._selectors = selectors
         self._mount = selectors[0].mount
         self._say = say
-        self._known: set[int] = set()  # ids of cgroups that have a group
-        self._left_out: set[int] = set()  # ids of cgroups for which there is no group number
-        self._exhausted = 0
+        self._known: set[int] = set()  # ids of cgroups of ours
+        # As the last look found it: ids of cgroups without a number, whether folders found no room.
+        self._left_out: set[int] = set()
         self._crowded = False
+        self._exhausted = 0
+        self._was_crowded = False
         self._closed: set[Path] = set()
         self._must_look = True
         self._next_look = 0.0
@@ -116,6 +118,7 @@ class Tracker:
         """Look at all cgroups that match, as it takes where the kernel cannot see to it."""
         self._bases = {folder: inode_of(folder) for folder in self._bases}
         closed: set[Path] = set()
+        self._left_out, self._crowded = set(), False
         for selector in self._selectors:
             self._watch_folders(selector)
             for path, cgroup in selector.existing_ids(closed).items():
@@ -141,12 +144,12 @@ class Tracker:
             if group.state == layout.GROUP_ENDED and not ended:
                 continue
             appeared = True
-            self._known.add(group.cgroup)
             folder = self._mount / group.path
             selector = first_match(self._selectors, group.path)
             if selector is not None:
                 name = selector.name or workload_name(group.path)
                 text = os.fsencode(group.path).decode(errors="backslashreplace")
+                self._known.add(group.cgroup)
                 self.groups[group.number] = Tracked(name, text, folder, group.cgroup)
                 self._say(f"Counting {text} as {name}")
                 continue
@@ -210,8 +213,9 @@ class Tracker:
         except OSError as error:
             if error.errno != errno.E2BIG:
                 raise
-            if not self._crowded:
-                self._crowded = True
+            self._crowded = True
+            if not self._was_crowded:
+                self._was_crowded = True
                 self._say("So many folders match that new cgroups are counted a little late")
 
     def _track(self, path: str) -> None:
@@ -223,7 +227,6 @@ class Tracker:
         if number is None:
             self._left_out.add(cgroup)
             return
-        self._left_out.discard(cgroup)
         if not _lives(folder, cgroup):  # it ended unnoticed, before the kernel knew its group
             self._all.let_go(Group(number, cgroup, path, layout.GROUP_TRACKED))
             return
