@@ -256,8 +256,11 @@ AT_TRACEPOINT(sched_process_exec)
 	}
 	updated->lineage[0] = image;
 	set_lineage(tgid, updated);
-	if (!is_counting())
+	if (!is_counting()) {
+		/* Its lineage is in those of what it executes when we count. */
+		keep_image(image, ledger);
 		return 0;
+	}
 	struct execution_key key = { .group = group, .uid = task->cred->euid };
 	__builtin_memcpy(key.lineage, updated->lineage, sizeof(key.lineage));
 	count_execution(&key, ledger);

@@ -1,13 +1,17 @@
 """A new version of the program takes over from the old one: each call is counted once."""
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from watching import Cgroup, OtherCommand, steady_load
+from expected import lineage, started
+from watching import Cgroup, OtherCommand, finish, steady_load
 
 from baseline.kernel.collector import pinned_versions, remove_pins
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
 from baseline.kernel.source import KernelSource
+from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
@@ -131,6 +135,29 @@ def test_who_fails_at_the_start_leaves_what_was_counted_to_the_next(
     new = command(cgroup.path, slot_bits=following)
     assert new.read() == {cgroup.path: [3 * 1011, 3, 0]}
     assert loaded() == pins(following)
+
+
+def test_who_executed_before_the_new_version_took_over_has_a_name(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    """Both versions are loaded when it begins, and the old one counts it."""
+    shell = Path("/bin/sh").resolve()
+    script = 'echo; read line; "$0" 110:7; "$0" 110:11'
+    shells: list[subprocess.Popen[bytes]] = []
+
+    def start_shell(line: str) -> None:
+        if line.startswith("Counting "):
+            arguments = ("-c", script, cgroup.programs["calls"])
+            shells.append(cgroup.start_waiting(shell, *arguments))
+
+    command(cgroup.path, slot_bits=OLD).kill()
+    with KernelSource(
+        [CgroupSelector.parse(cgroup.path, cgroup2_mount())], say=start_shell
+    ) as source:
+        (process,) = shells
+        finish(process, b"\n")
+        (window,) = (its for its in source.observations(0.001) if isinstance(its, Window))
+    assert started(window) == {lineage([shell, cgroup.programs["calls"]]): 2}
 
 
 def test_another_layout_is_no_hindrance(
