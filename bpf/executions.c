@@ -283,8 +283,8 @@ AT_TRACEPOINT(sched_process_exit)
 	if (!process)
 		return 0;
 	struct ledger *ledger = ledger_of(process->group);
-	if (ledger)
+	/* Of threads that end together each may be the last, but only one finds it to be deleted. */
+	if (processes.delete(&tgid) == 0 && ledger)
 		ADD(ledger->processes, -1);
-	processes.delete(&tgid);
 	return 0;
 }
