@@ -8,6 +8,7 @@ version stays for as long as a reader may come that has not read its last counts
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,9 +51,12 @@ def take_over(program: LoadedProgram, mount: Path) -> None:
 
 @contextlib.contextmanager
 def _on_cpu(cpu: int, usual: set[int]) -> Iterator[None]:
-    """Run on one CPU; one that is off-line has no calls under way."""
-    if cpu in usual:
+    """Run on one CPU, also where we usually do not; one that is off-line has no calls under way."""
+    try:
         os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
     try:
         yield
     finally:
