@@ -111,6 +111,7 @@ class Agent:
             try_lock(self._descriptor)
             unfinished.rename(self._path)
         except OSError as cause:
+            unfinished.unlink(missing_ok=True)
             raise output_error(self._path, cause) from cause
 
     def acknowledge(self, epoch: int) -> None:
@@ -121,8 +122,11 @@ class Agent:
 
     def leave(self) -> None:
         """We are no user any more."""
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        with contextlib.suppress(NotADirectoryError):  # where we could not be registered
+            self._path.unlink(missing_ok=True)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     @classmethod
     def others(cls) -> dict[int, list[str]]:

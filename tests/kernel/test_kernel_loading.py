@@ -1,6 +1,7 @@
 """The program's life: loaded once, taken over, left behind on purpose only, taken away whole."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 from inspecting import bpftool, maps_of, succeed
 from watching import Cgroup, OtherCommand
 
-from baseline.errors import KernelError
+from baseline.errors import KernelError, OutputError
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.collector import Collector, loader_python, pinned_versions
@@ -222,6 +223,26 @@ def test_incomplete_pins_are_refused(pin: str) -> None:
     assert "baseline unload" in error.way_out
     unload()
     starts()
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another version"])
+def test_who_fails_after_loading_leaves_nothing_of_it(
+    command: Callable[..., OtherCommand], cgroup: Cgroup, beside: bool
+) -> None:
+    if beside:
+        command(cgroup.path, keep=False, slot_bits=12).kill()
+        shutil.rmtree(RUN_DIRECTORY / "agents")
+    before = pinned_versions()
+    RUN_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+    (RUN_DIRECTORY / "agents").write_text("a file in the place of the folder")
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OutputError), Collector(cgroup2_mount(), keep=True):
+        pass
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert pinned_versions() == before
+    assert PIN_ROOT.exists() == beside
+    assert not (PIN_ROOT / "keep").exists()
+    assert not list(RUN_DIRECTORY.glob("*.new"))
 
 
 def test_what_an_interrupted_loading_left_is_cleared_away() -> None:
