@@ -256,8 +256,11 @@ AT_TRACEPOINT(sched_process_exec)
 	}
 	updated->lineage[0] = image;
 	set_lineage(tgid, updated);
-	if (!is_counting())
+	if (!is_counting()) {
+		/* Its lineage is in those of what it executes when we count. */
+		keep_image(image, ledger);
 		return 0;
+	}
 	struct execution_key key = { .group = group, .uid = task->cred->euid };
 	__builtin_memcpy(key.lineage, updated->lineage, sizeof(key.lineage));
 	count_execution(&key, ledger);
@@ -280,8 +283,8 @@ AT_TRACEPOINT(sched_process_exit)
 	if (!process)
 		return 0;
 	struct ledger *ledger = ledger_of(process->group);
-	if (ledger)
+	/* Of threads that end together each may be the last, but only one finds it to be deleted. */
+	if (processes.delete(&tgid) == 0 && ledger)
 		ADD(ledger->processes, -1);
-	processes.delete(&tgid);
 	return 0;
 }

@@ -136,7 +136,10 @@ int count_call_anywhere(struct bpf_raw_tracepoint_args *ctx)
 	return count_call(ctx, (struct task_struct *)bpf_get_current_task_btf());
 }
 
-/* io_uring requests never pass the system-call entry; each is an n-gram of its own, of kind 1. */
+/*
+ * io_uring requests never pass the system-call entry; each is an n-gram of its own, of kind 1.
+ * Before Linux 6.4 the tracepoint has another name (baseline/kernel/program.py).
+ */
 AT_TRACEPOINT(io_uring_submit_req)
 {
 	struct io_kiocb *request = (struct io_kiocb *)ctx->args[0];

@@ -170,19 +170,23 @@ INLINE u32 group_of(struct task_struct *task, struct thread *thread)
 }
 
 /*
- * Outside the hot path.  A polling thread of io_uring begins without the fork hook, perhaps with an id
- * that a thread gave up by an exec, so what its place says of the cgroup may be another's.
+ * Outside the hot path.  Of the thread's state only its place is asked, and that only for what it
+ * says of our cgroup: a polling thread of io_uring begins without the fork hook, perhaps with an id
+ * that a thread gave up by an exec, so the place may be another's; and before Linux 6.16 the hooks
+ * of connect and sendmsg may not look at what is kept with the task.
  */
 INLINE u32 current_group(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
-	struct thread *thread = thread_of(task);
+	u64 cgroup = task->cgroups->dfl_cgrp->kn->id;
 	struct control *shared = the_control();
+	u32 pid = task->pid;
+	struct thread *place = place_of(pid);
 
-	if (!thread || !shared)
-		return 0;
-	find_again(task, thread, shared);
-	return thread->group;
+	if (place && shared && place->owner == pid && place->cgroup == cgroup &&
+	    place->generation == (u32)shared->generation)
+		return place->group;
+	return find_group(cgroup);
 }
 
 /* 0 for the version 1 hierarchies, which have ids of their own that may equal ours. */

@@ -9,12 +9,16 @@ a file that can be locked belongs to nobody any more.
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from baseline.durable import output_error
 
 RUN_DIRECTORY = Path("/run/baseline")
+
+_BETWEEN_ATTEMPTS = 0.01
+"""Seconds from one attempt to lock a file to the next."""
 
 _SHOWN = 60
 """Characters of a command line in a message."""
@@ -29,13 +33,32 @@ def setup_lock() -> Iterator[None]:
         yield
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file, unless another process has it; the end of ours lets it go."""
+def try_lock(descriptor: int, *, attempts: int = 1) -> bool:
+    """Lock an open file, unless another process has it; the end of ours lets it go.
+
+    Args:
+        descriptor: of the file.
+        attempts: how many, a moment apart, because others may just be asking whose it is.
+    """
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_BETWEEN_ATTEMPTS)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def is_locked(descriptor: int) -> bool:
+    """Whether another process has an open file locked; if not, it cannot until ours is closed.
+
+    Any number of processes may ask at once: none is taken for who has it.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        return True
+    return False
 
 
 class Role:
@@ -88,6 +111,7 @@ class Agent:
             try_lock(self._descriptor)
             unfinished.rename(self._path)
         except OSError as cause:
+            unfinished.unlink(missing_ok=True)
             raise output_error(self._path, cause) from cause
 
     def acknowledge(self, epoch: int) -> None:
@@ -98,8 +122,11 @@ class Agent:
 
     def leave(self) -> None:
         """We are no user any more."""
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        with contextlib.suppress(NotADirectoryError):  # where we could not be registered
+            self._path.unlink(missing_ok=True)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     @classmethod
     def others(cls) -> dict[int, list[str]]:
@@ -124,7 +151,7 @@ class Agent:
                 continue
             with contextlib.suppress(FileNotFoundError):
                 with path.open() as file:
-                    if not try_lock(file.fileno()):
+                    if is_locked(file.fileno()):
                         running[int(path.name)] = file.read().split("\n")
                         continue
                 path.unlink()

@@ -27,6 +27,7 @@ from baseline.kernel.program import (
     CGROUP_HOOKS,
     COUNT_CALL,
     COUNTING_PIN,
+    FORMER_NAMES,
     FUNCTION_PREFIX,
     LINK_PREFIX,
     MAPS,
@@ -118,9 +119,19 @@ def _share_counting(bpf: Any) -> None:  # BCC has no types
 def _attach(bpf: Any) -> None:  # BCC has no types
     """Attach what stands at raw tracepoints, apart from what counts system calls."""
     for name in RAW_TRACEPOINTS:
-        if name != SYSTEM_CALLS:
+        if name == SYSTEM_CALLS:
+            continue
+        try:
             with _explained():
                 bpf.attach_raw_tracepoint(tp=name, fn_name=FUNCTION_PREFIX + name)
+        except KernelError:
+            if name not in FORMER_NAMES:
+                raise
+            former = FORMER_NAMES[name]
+            with _explained():
+                bpf.attach_raw_tracepoint(tp=former, fn_name=FUNCTION_PREFIX + name)
+            links = bpf.raw_tracepoint_fds
+            links[name.encode()] = links.pop(former.encode())
 
 
 def _count_calls(bpf: Any, types: KernelTypes) -> None:  # BCC has no types

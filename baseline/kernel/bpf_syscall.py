@@ -60,19 +60,6 @@ def get_object(path: Path) -> int:
     return _bpf(_OBJ_GET, _attributes(ctypes.addressof(name)))
 
 
-def may_use_open_maps() -> bool:
-    """Whether the calling thread may look into maps that are open.
-
-    Before Linux 5.19 that takes CAP_BPF wherever ``kernel.unprivileged_bpf_disabled`` is set.  The
-    kernel refuses for that reason before it looks at the descriptor, which here is none.
-    """
-    try:
-        _bpf(_MAP_LOOKUP_ELEM, _attributes(0xFFFFFFFF))
-    except OSError as error:
-        return error.errno != errno.EPERM
-    return True
-
-
 def create_cgroup_link(program: int, cgroup: int, attach_type: int) -> int:
     """Attach a program to a cgroup by a link, which can be pinned and ends with its last pin."""
     return _bpf(_LINK_CREATE, _attributes(program | cgroup << 32, attach_type))

@@ -12,6 +12,8 @@ from baseline.errors import KernelError
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
+_OTHER_KERNEL = "Use Linux 6.1 or newer; if it is, report its release: we have to learn it"
+
 _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
@@ -85,7 +87,7 @@ class KernelTypes:
         if found is None:
             raise KernelError(
                 f"This kernel's struct {struct_name} has no member {member}",
-                "Report the kernel release; a new version of baseline has to learn it",
+                _OTHER_KERNEL,
             )
         return found
 
@@ -128,7 +130,7 @@ class KernelTypes:
             position = self._strings.find(needle, position + 1)
         raise KernelError(
             f"This kernel has no type {name}",
-            "Report the kernel release; a new version of baseline has to learn it",
+            _OTHER_KERNEL,
         )
 
     def _text(self, offset: int) -> str:

@@ -77,12 +77,20 @@ class Collector(LoadedProgram):
                     "End that command, with SIGKILL if nothing may be left uncounted, and start "
                     "again",
                 )
-            if not self.pin.exists():
+            is_new = not self.pin.exists()
+            if is_new:
                 self._load(alone=not others)
-            if self._keep:
-                (PIN_ROOT / _KEEP).mkdir(exist_ok=True)
-            self.open()
-            self.agent.register()
+            try:
+                self.open()
+                self.agent.register()
+                if self._keep:
+                    (PIN_ROOT / _KEEP).mkdir(exist_ok=True)
+            except BaseException:
+                self.agent.leave()
+                self.close()
+                if is_new:  # nobody else would take it away
+                    remove_version(self.pin) if others else remove_pins()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -57,9 +57,13 @@ class Groups:
                 yield Group(number, cgroup, text, state)
 
     def ended(self) -> set[int]:
-        """Numbers of the groups of which no more counts will come."""
-        states = self._program.owners["state"][: self._program.groups]
-        return set(np.flatnonzero(states == layout.GROUP_ENDED).tolist())
+        """Numbers of the groups of which no more counts will come, whoever has them by now."""
+        used = self._program.groups
+        owners, seen = self._program.owners[:used], self._seen[:used]
+        # Another command may wipe a group as soon as we have read it, be it for the first time.
+        are_wiped = (seen != 0) & (owners["cgroup"] != seen)
+        seen[are_wiped] = 0
+        return set(np.flatnonzero(are_wiped | (owners["state"] == layout.GROUP_ENDED)).tolist())
 
     def is_tracked(self, cgroup: int) -> bool:
         """Whether a cgroup has a group."""

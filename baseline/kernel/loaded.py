@@ -2,6 +2,7 @@
 
 import mmap
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,15 +60,20 @@ class LoadedProgram:
         self.close()
 
     def open(self) -> None:
-        """Open everything."""
+        """Open everything, or nothing."""
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            self._open()
+            stack.pop_all()
+
+    def _open(self) -> None:
         cpus = possible_cpus()
         try:
-            self.maps = {name: BpfMap.open(self.pin / name, cpus) for name in MAPS}
+            for name in MAPS:
+                self.maps[name] = BpfMap.open(self.pin / name, cpus)
             # Holding the links keeps the program counting for us when somebody unloads it.
-            self.links = {
-                name: get_object(self.pin / (LINK_PREFIX + name))
-                for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)
-            }
+            for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS):
+                self.links[name] = get_object(self.pin / (LINK_PREFIX + name))
         except OSError as cause:
             raise KernelError(
                 f"The pins in {self.pin} are incomplete ({cause.strerror})",
@@ -81,10 +87,10 @@ class LoadedProgram:
 
     def close(self) -> None:
         """Let everything go; the pins stay."""
-        for descriptor in self.links.values():
-            os.close(descriptor)
-        for opened in self.maps.values():
-            opened.close()
+        while self.links:
+            os.close(self.links.popitem()[1])
+        while self.maps:
+            self.maps.popitem()[1].close()
 
     def look_for_groups(self) -> int:
         """Bring ``groups`` up to date: numbers are given from the lowest on, most of them never."""

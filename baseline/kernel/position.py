@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baseline.invocation import this_command
-from baseline.kernel.agents import RUN_DIRECTORY, try_lock
+from baseline.kernel.agents import RUN_DIRECTORY, is_locked, try_lock
 from baseline.kernel.replaced_file import ReplacedFile
 
 _DIRECTORY = RUN_DIRECTORY / "positions"
@@ -48,6 +48,9 @@ _KIND = re.compile(r"[<|][uiV][1-9]\d{0,3}", re.ASCII)
 """Numbers and raw bytes, as numpy writes their types."""
 
 _SUFFIX = ".position"
+
+_ATTEMPTS = 100
+"""To become a reader: those who ask whether there is one are in the way for an instant each."""
 
 _ALIVE = struct.Struct("<d")
 """What a lock file holds: when its reader was last alive."""
@@ -94,7 +97,7 @@ class PositionFile:
         lock = self._path.with_suffix(".lock")
         lock.touch()
         self._lock = lock.open("r+b", buffering=0)
-        self.held = try_lock(self._lock.fileno())
+        self.held = try_lock(self._lock.fileno(), attempts=_ATTEMPTS)
         told = self._lock.read(_ALIVE.size)
         self.last_alive: float | None = _ALIVE.unpack(told)[0] if len(told) == _ALIVE.size else None
 
@@ -136,10 +139,12 @@ def positions(*, of_running: bool) -> Iterator[Position]:
         of_running: also positions of readers that run now, not only of those that may come back.
     """
     for path in _DIRECTORY.glob(f"*{_SUFFIX}"):
-        with path.with_suffix(".lock").open("a") as lock:
-            is_awaited = try_lock(lock.fileno())
-            if (of_running or is_awaited) and (position := _load(path, with_arrays=False)):
-                yield position
+        if not of_running:
+            with path.with_suffix(".lock").open("a") as lock:
+                if is_locked(lock.fileno()):
+                    continue
+        if position := _load(path, with_arrays=False):
+            yield position
 
 
 def left_behind(loaded: Container[int], reader: str) -> Iterator[str]:
@@ -152,17 +157,18 @@ def left_behind(loaded: Container[int], reader: str) -> Iterator[str]:
     for path in sorted(_DIRECTORY.glob(f"*{_SUFFIX}")):
         with path.with_suffix(".lock").open("a") as lock:
             position = _load(path, with_arrays=False, however_old=True)
-            if not try_lock(lock.fileno()) or position is None:
+            if is_locked(lock.fileno()) or position is None:
                 continue
-            of = ", ".join(position.globs)
-            if not _is_fresh(position):
+            if not (is_fresh := _is_fresh(position)):
                 path.unlink(missing_ok=True)
-                yield f"Counts of {of} that a killed command left over an hour ago are dropped"
-            elif position.serial in loaded and path.name != f"{reader}{_SUFFIX}":
-                yield (
-                    f"A command that was killed left counts of {of}: start it again to read them, "
-                    f"or drop them with `{this_command()} unload` after the end of this one"
-                )
+        of = ", ".join(position.globs)
+        if not is_fresh:
+            yield f"Counts of {of} that a killed command left over an hour ago are dropped"
+        elif position.serial in loaded and path.name != f"{reader}{_SUFFIX}":
+            yield (
+                f"A command that was killed left counts of {of}: start it again to read them, "
+                f"or drop them with `{this_command()} unload` after the end of this one"
+            )
 
 
 def wanted_globs(running: Mapping[int, Sequence[str]]) -> list[str]:

@@ -56,6 +56,9 @@ RAW_TRACEPOINTS = (
     "sys_enter",
 )
 
+FORMER_NAMES = {"io_uring_submit_req": "io_uring_submit_sqe"}
+"""Raw tracepoint -> its name before Linux 6.4, where it has the same first argument."""
+
 FUNCTION_PREFIX = "at_"
 """Before the name of a raw tracepoint: the function for it (``AT_TRACEPOINT`` in ``prelude.h``)."""
 

@@ -49,8 +49,9 @@ class Reading:
         self._first_sights = first_sights
         self.images = Images(program.maps["images"], int(program.control["image_seed"][0]))
         self._tracked: list[tuple[int, Tracked]] = []
+        self._nested: dict[int, int] = {}
         self._replicas: tuple[Replica, ...] = ()
-        self._groups = np.empty(0, np.int64)
+        self._groups = np.empty(0, np.int64)  # that have a row
         self._rows = np.full(MAX_GROUPS, _NO_ROW)
 
     def interval(self, seconds: float) -> Interval:
@@ -60,9 +61,9 @@ class Reading:
         changes = self.tables.read()
         self.tracker.notice()
         self._arrange()
-        tallies = np.zeros((len(self._groups), *changes.tallies.shape[1:]), np.int64)
-        are_read = self._groups < len(changes.tallies)
-        tallies[are_read] = changes.tallies[self._groups[are_read]]
+        tallies = np.zeros((len(self._replicas), *changes.tallies.shape[1:]), np.int64)
+        read = self._groups[self._groups < len(changes.tallies)]
+        np.add.at(tallies, self._rows[read], changes.tallies[read])
         if not self._first_sights:
             tallies[:, -1] = 0
         interval = Interval(
@@ -87,14 +88,16 @@ class Reading:
         return list(self.interval(time.monotonic() - position.time).windows())
 
     def _arrange(self) -> None:
-        """Give each group that is ours a row."""
-        tracked = sorted(self.tracker.groups.items())
-        if tracked != self._tracked:
-            self._tracked = tracked
+        """Give each group that is ours a row, in which those nested below it are counted, too."""
+        tracked, nested = sorted(self.tracker.groups.items()), self.tracker.nested
+        if (tracked, nested) != (self._tracked, self._nested):
+            self._tracked, self._nested = tracked, nested
             self._replicas = tuple(Replica(its.workload, its.path) for _, its in tracked)
-            self._groups = np.array([group for group, _ in tracked], np.int64)
+            ours = [group for group, _ in tracked]
+            self._groups = np.array([*ours, *nested], np.int64)
             self._rows[:] = _NO_ROW
-            self._rows[self._groups] = np.arange(len(tracked))
+            self._rows[ours] = np.arange(len(ours))
+            self._rows[list(nested)] = self._rows[list(nested.values())]
 
     def _ngrams(self, changes: Changes) -> NgramEntries:
         slots, overflow = changes.slots, changes.overflow

@@ -9,13 +9,11 @@ import contextlib
 import os
 import pwd
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from baseline.errors import KernelError
 from baseline.invocation import this_command
 from baseline.kernel.agents import RUN_DIRECTORY, Agent, named
-from baseline.kernel.bpf_syscall import may_use_open_maps
 from baseline.kernel.capabilities import Capability, has, keep_only, threads_with_more
 from baseline.kernel.program import BPFFS, PIN_ROOT
 
@@ -137,9 +135,8 @@ def user_name(user: int) -> str:
 def give_up_rights(say: Callable[[str], None], keep: Iterable[Capability] = ()) -> None:
     """Keep only what counting goes on to need, and let nothing regain more.
 
-    What is kept beyond ``keep``, of what we have: CAP_DAC_READ_SEARCH for who is not root, because
-    the files in which container managers name their containers are for root alone; and CAP_BPF
-    where an old kernel wants it for tables that are open.
+    What is kept beyond ``keep``, if we have it: CAP_DAC_READ_SEARCH for who is not root, because
+    the files in which container managers name their containers are for root alone.
 
     Args:
         say: told where that is not possible.
@@ -149,22 +146,9 @@ def give_up_rights(say: Callable[[str], None], keep: Iterable[Capability] = ()) 
     if os.geteuid() != 0:
         kept.add(Capability.DAC_READ_SEARCH)
     try:
-        if not _may_use_open_maps_without_rights():
-            kept.add(Capability.BPF)
         keep_only(kept)
     except OSError as error:
         say(f"Rights that are not needed any more cannot be given up: {error.strerror}")
     others = threads_with_more()
     if others:
         say(f"{others} threads keep rights that are not needed any more")
-
-
-def _may_use_open_maps_without_rights() -> bool:
-    """Tried in a thread, because what a thread gives up does not come back."""
-
-    def attempt() -> bool:
-        keep_only(())
-        return may_use_open_maps()
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(attempt).result()

@@ -1,6 +1,6 @@
 """What the kernel part had no room for outside the ledgers of windows: told when it grows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,11 +28,11 @@ class Shortages:
         self._unattributed = int(program.control["unattributed"][0])
         self._told = {name: program.ledgers[name].copy() for name in _OF_GROUPS}
 
-    def check(self, groups: Mapping[int, Tracked]) -> None:
+    def check(self, whose: Callable[[int], Tracked | None]) -> None:
         """Say what has grown since the last check.
 
         Args:
-            groups: those of ours, by number.
+            whose: which cgroup of ours a group belongs to, by its number.
         """
         count = int(self._program.control["unattributed"][0])
         if count > self._unattributed:
@@ -41,10 +41,8 @@ class Shortages:
         for name, sentence in _OF_GROUPS.items():
             used = self._program.groups
             told, now = self._told[name][:used], self._program.ledgers[name][:used].copy()
-            if np.array_equal(now, told):
-                continue
-            for number, tracked in groups.items():
-                growth = int(now[number]) - int(told[number])
-                if growth > 0:
+            for number in np.flatnonzero(now > told).tolist():
+                if tracked := whose(number):
+                    growth = int(now[number] - told[number])
                     self._say(f"{tracked.path}: {sentence.format(growth)}")
             told[:] = now

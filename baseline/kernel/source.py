@@ -20,7 +20,7 @@ from baseline.kernel.reading import Reading
 from baseline.kernel.reclaiming import Reclaimer
 from baseline.kernel.ring_buffer import RingBuffer
 from baseline.kernel.shortages import Shortages
-from baseline.kernel.succession import loaded_since, predecessor, remove_unneeded, take_over
+from baseline.kernel.succession import remove_unneeded, take_over, unread
 from baseline.kernel.tampering import Tampering
 from baseline.sighting import Observation, Sighting
 from baseline.window import Window
@@ -215,7 +215,7 @@ class KernelSource:
             found = self._tampering.check()
             yield from found
             tracker.refresh(at_once=bool(found))
-            self._shortages.check(tracker.groups)
+            self._shortages.check(tracker.whose)
             opened = closed
             # After a pause (a suspended machine, a slow consumer) do not hurry through what was
             # missed: one long window holds it.
@@ -255,15 +255,14 @@ class KernelSource:
         if left and not reading.tables.fits(left.arrays):
             self._say("How far a command had read is of another release: there is a gap")
             left = None
-        older = predecessor(self._collector, left.serial) if left else None
+        others = unread(self._collector, left.serial) if left else []
         is_ours = left is not None and left.serial == self._collector.serial
-        between = loaded_since(self._collector, left.serial) if left else []
         self._epoch = 0
         if left and is_ours:
             # Before anything else is tracked: these windows are longer than their successors.
             self._epoch = self._collector.epoch
             self._gap = reading.gap_since(left)
-        elif not older:
+        elif not others:
             self._epoch = self._collector.epoch
             reading.tables.read()
             reading.tracker.notice(ended=False)
@@ -271,10 +270,10 @@ class KernelSource:
         take_over(self._collector, self._selectors[0].mount)
         if left:
             # What this version has counted until now is in its first windows.
-            for pin in ([older] if older else []) + between:
+            for pin in others:
                 with LoadedProgram(pin) as before:
                     self._gap += Reading(before, self._selectors, lambda _: None).gap_since(left)
-        if left and (older or is_ours):
+        if left and (others or is_ours):
             self.mark = left.mark
         elif left:
             self._say(
@@ -288,8 +287,8 @@ class KernelSource:
                 f"Reading on from a command that stopped {now - stopped:.0f} s ago: the "
                 f"{now - left.time:.0f} s that it had not kept are in one window"
             )
-        self._older_is_needed = bool(older or between)
-        if not self._older_is_needed:
+        self._others_are_needed = bool(others)
+        if not self._others_are_needed:
             remove_unneeded(self._collector)
 
     def _taken(self, commit: Commit) -> None:
@@ -311,8 +310,8 @@ class KernelSource:
                 if self._position_is_kept:
                     self._position_is_kept = False
                     self._say(f"A killed command will leave a gap: {error}")
-        if self._older_is_needed:
-            self._older_is_needed = False
+        if self._others_are_needed:
+            self._others_are_needed = False
             remove_unneeded(self._collector)
         self._has_taken = True
         self._collector.agent.acknowledge(self._epoch)
@@ -337,8 +336,8 @@ class KernelSource:
         tracker = self._reading.tracker
         for record in self._events.records():
             group, when, item, who = decode_event(record, self._reading.images)
-            if group not in tracker.groups:
+            if tracker.whose(group) is None:
                 tracker.notice()
-            tracked = tracker.groups.get(group)
+            tracked = tracker.whose(group)
             if tracked is not None:
                 yield Sighting(tracked.workload, tracked.path, when + wall_clock, item, who)

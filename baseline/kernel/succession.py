@@ -8,6 +8,7 @@ version stays for as long as a reader may come that has not read its last counts
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,30 +51,32 @@ def take_over(program: LoadedProgram, mount: Path) -> None:
 
 @contextlib.contextmanager
 def _on_cpu(cpu: int, usual: set[int]) -> Iterator[None]:
-    """Run on one CPU; one that is off-line has no calls under way."""
-    if cpu in usual:
+    """Run on one CPU, also where we usually do not; one that is off-line has no calls under way."""
+    try:
         os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
     try:
         yield
     finally:
         os.sched_setaffinity(0, usual)
 
 
-def predecessor(program: LoadedProgram, serial: int) -> Path | None:
-    """Pins of the older version that was loaded under this serial, if its tables can be read."""
-    for pin in _older_versions(program):
-        if _can_be_read(pin, program) and serial_of(pin) == serial:
-            return pin
-    return None
+def unread(program: LoadedProgram, serial: int) -> list[Path]:
+    """Pins of other versions with counts that a reader has not read, as they were loaded.
 
+    Args:
+        program: the version that is not meant.
+        serial: of the version that was read; whoever loaded those after it failed before reading.
 
-def loaded_since(program: LoadedProgram, serial: int) -> list[Path]:
-    """Pins of the versions that took over after this serial and failed before they had read."""
-    others = [pin for pin in pinned_versions() if _can_be_read(pin, program)]
-    start = next((_loaded_at(pin) for pin in others if serial_of(pin) == serial), None)
-    if start is None:
-        return []
-    return [pin for pin in others if pin != program.pin and _loaded_at(pin) > start]
+    Returns:
+        Nothing where that version is gone, or cannot be read.
+    """
+    known = [pin for pin in pinned_versions() if _can_be_read(pin, program)]
+    known.sort(key=_loaded_at)
+    start = next((place for place, pin in enumerate(known) if serial_of(pin) == serial), len(known))
+    return [pin for pin in known[start:] if pin != program.pin]
 
 
 def _loaded_at(pin: Path) -> int:

@@ -2,7 +2,8 @@
 
 A selector with wildcards makes the folders above its matches *nurseries*: the kernel itself tracks
 what is created in them, from the first system call on.  What then turns out not to match is let go
-again, unless another running command wants it.
+again, unless another running command wants it; what it counted by then, or counts for that command,
+belongs to the nearest of ours above it.
 """
 
 import contextlib
@@ -52,6 +53,7 @@ class Tracker:
 
     Attributes:
         groups: group number -> its cgroup, ended ones too until forgotten.
+        nested: number of a group that no selector means -> that of ours which it is nearest below.
     """
 
     def __init__(
@@ -66,10 +68,12 @@ class Tracker:
         self._selectors = selectors
         self._mount = selectors[0].mount
         self._say = say
-        self._known: set[int] = set()  # ids of cgroups that have a group
-        self._left_out: set[int] = set()  # ids of cgroups for which there is no group number
-        self._exhausted = 0
+        self._known: set[int] = set()  # ids of cgroups of ours
+        # As the last look found it: ids of cgroups without a number, whether folders found no room.
+        self._left_out: set[int] = set()
         self._crowded = False
+        self._exhausted = 0
+        self._was_crowded = False
         self._closed: set[Path] = set()
         self._must_look = True
         self._next_look = 0.0
@@ -79,6 +83,12 @@ class Tracker:
             for its in selectors
         }
         self.groups: dict[int, Tracked] = {}
+        self.nested: dict[int, int] = {}
+        self._unmeant: dict[int, Path] = {}  # groups that no selector means, each with its folder
+
+    def whose(self, number: int) -> Tracked | None:
+        """Which cgroup of ours the counts of a group belong to, if any."""
+        return self.groups.get(self.nested.get(number, number))
 
     def refresh(self, *, at_once: bool = False) -> None:
         """Track what matches by now and the kernel did not by itself.
@@ -108,6 +118,7 @@ class Tracker:
         """Look at all cgroups that match, as it takes where the kernel cannot see to it."""
         self._bases = {folder: inode_of(folder) for folder in self._bases}
         closed: set[Path] = set()
+        self._left_out, self._crowded = set(), False
         for selector in self._selectors:
             self._watch_folders(selector)
             for path, cgroup in selector.existing_ids(closed).items():
@@ -128,33 +139,58 @@ class Tracker:
         Args:
             ended: also of those that have ended, and whose last counts are still there.
         """
+        appeared = False
         for group in self._all.appeared():
             if group.state == layout.GROUP_ENDED and not ended:
                 continue
-            self._known.add(group.cgroup)
+            appeared = True
+            folder = self._mount / group.path
             selector = first_match(self._selectors, group.path)
             if selector is not None:
                 name = selector.name or workload_name(group.path)
                 text = os.fsencode(group.path).decode(errors="backslashreplace")
-                folder = self._mount / group.path
+                self._known.add(group.cgroup)
                 self.groups[group.number] = Tracked(name, text, folder, group.cgroup)
                 self._say(f"Counting {text} as {name}")
-            elif group.state == layout.GROUP_TRACKED and not _is_wanted(self._mount, group.path):
+                continue
+            self._unmeant[group.number] = folder
+            if group.state == layout.GROUP_TRACKED and not _is_wanted(self._mount, group.path):
                 self._all.let_go(group)
+        if appeared:
+            self._nest()
 
     def ended(self) -> list[int]:
-        """Our groups whose cgroup is gone, so that their counts are final."""
+        """Groups that we know whose cgroup is gone, or was let go: their counts are final."""
         ended = self._all.ended()
-        return [group for group in self.groups if group in ended] if ended else []
+        known = (*self.groups, *self._unmeant) if ended else ()
+        return [group for group in known if group in ended]
 
     def forget(self, groups: list[int]) -> None:
         """Stop reporting ended groups, after their last counts have been read."""
         for group in groups:
+            if self._unmeant.pop(group, None):
+                continue
             tracked = self.groups.pop(group)
             self._known.discard(tracked.cgroup)
             self._say(f"{tracked.path} has ended")
-        if groups:
             self._must_look = True  # another command may have let go of it
+        if groups:
+            self._nest()
+
+    def _nest(self) -> None:
+        """Find where the counts of groups belong that no selector means.
+
+        Once found it stays, because :attr:`baseline.interval.NgramEntries.places` promises it.
+        """
+        ours = {tracked.folder: number for number, tracked in self.groups.items()}
+        nested: dict[int, int] = {}
+        for number, folder in self._unmeant.items():
+            above = self.nested.get(number)
+            if above not in self.groups:
+                above = next((ours[its] for its in folder.parents if its in ours), None)
+            if above is not None:
+                nested[number] = above
+        self.nested = nested
 
     def _watch_folders(self, selector: CgroupSelector) -> None:
         """Make nurseries of the folders in which matching cgroups can appear.
@@ -177,8 +213,9 @@ class Tracker:
         except OSError as error:
             if error.errno != errno.E2BIG:
                 raise
-            if not self._crowded:
-                self._crowded = True
+            self._crowded = True
+            if not self._was_crowded:
+                self._was_crowded = True
                 self._say("So many folders match that new cgroups are counted a little late")
 
     def _track(self, path: str) -> None:
@@ -190,7 +227,6 @@ class Tracker:
         if number is None:
             self._left_out.add(cgroup)
             return
-        self._left_out.discard(cgroup)
         if not _lives(folder, cgroup):  # it ended unnoticed, before the kernel knew its group
             self._all.let_go(Group(number, cgroup, path, layout.GROUP_TRACKED))
             return

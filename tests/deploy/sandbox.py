@@ -51,7 +51,6 @@ NOT_APPLIED = {
     "IPAddressAllow": "needs systemd's control group",
     "MemoryMax": "needs systemd's control group",
     "MemorySwapMax": "needs systemd's control group",
-    "LimitMEMLOCK": "for older kernels than the tests run on",
     "TasksMax": "needs systemd's control group",
 }
 """Setting -> why it is not applied here."""

@@ -24,6 +24,7 @@ _PROGRAMS = {
     "calls": ("calls.c", *_BARE),
     "calls_32": ("calls.c", *_BARE, "-m32"),
     "calls_int80": ("calls.c", *_BARE, "-DINT80"),
+    "end_together": ("end_together.c", "-pthread"),
     "enter": ("enter.c",),
     "herd": ("herd.c", "-pthread"),
     "reuse_pid": ("reuse_pid.c",),

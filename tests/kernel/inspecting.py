@@ -21,10 +21,9 @@ def succeed(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-def map_of(link: Path, name: str) -> dict[str, Any]:
-    """A map of the program of a pinned link, as bpftool shows it; it needs no pin of its own."""
+def maps_of(link: Path) -> dict[str, dict[str, Any]]:
+    """Name -> map of the program of a pinned link, as bpftool shows it; it needs no pin."""
     program = json.loads(succeed(bpftool("-j", "link", "show", "pinned", link)))["prog_id"]
     used = json.loads(succeed(bpftool("-j", "prog", "show", "id", program)))["map_ids"]
     shown = (json.loads(succeed(bpftool("-j", "map", "show", "id", its))) for its in used)
-    found: dict[str, Any] = next(its for its in shown if its["name"] == name)
-    return found
+    return {its["name"]: its for its in shown}

@@ -188,13 +188,14 @@ def test_a_socket_stays_with_the_workload_that_made_it(
     cgroup: Cgroup, watch: Callable[..., Watch]
 ) -> None:
     maker, user = cgroup.child("maker"), cgroup.child("user")
-    watching = watch(maker.path, user.path)
+    watching = watch(f"web={maker.path}", f"web={user.path}")
     process, port = serve(maker, "127.0.0.1", clients=11)
     user.take(process)
     connect("127.0.0.1", port, times=11)
     assert process.wait() == 0
     assert peers(watching.window(maker)) == {f"tcp in from 127.0.0.1 on port {port}": 11}
     assert not watching.window(user).connections
+    assert {window.workload for window in watching.windows} == {"web"}, "one name for both"
 
 
 @pytest.fixture

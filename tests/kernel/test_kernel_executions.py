@@ -187,3 +187,11 @@ def test_the_user_is_the_effective_one_after_the_exec(watched: Watched, tmp_path
         lineage([SETPRIV]): 0,
         lineage([SETPRIV, TRUE]): NOBODY + 1,
     }
+
+
+def test_a_process_ends_once_whichever_of_its_threads_is_the_last(watched: Watched) -> None:
+    """Two that end at once: or its workload might keep more lineages than its share."""
+    watched.run("end_together", 1009)
+    assert watched.window().ledger.executions.counted == 1
+    (number,) = watched.watch.source._reading.tracker.groups
+    assert watched.watch.source._collector.ledgers["processes"][number] == 0

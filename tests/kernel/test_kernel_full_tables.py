@@ -9,6 +9,7 @@ import pytest
 from expected import known_run, lineage, ngrams, peers, started
 from watching import Cgroup, Watch, Watched, release
 
+from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.program import MAX_GROUPS, Settings
 from baseline.syscalls import symbol_name
 from baseline.window import Tally
@@ -129,6 +130,57 @@ def test_more_running_processes_than_room(cgroup: Cgroup, watch: Callable[..., W
     for process in processes:
         release(process)
     assert ngrams(watching.window(cgroup))[("getppid",) * 6] == 7 * 2
+
+
+@pytest.mark.parametrize("settings", [Settings()], ids=["groups"])
+def test_a_shortage_of_numbers_that_is_over_is_forgotten(
+    cgroup: Cgroup, watch: Callable[..., Watch]
+) -> None:
+    """Until then all cgroups are looked at in every interval."""
+    stays = cgroup.child("stays")
+    watching = watch(f"{cgroup.path}/*")
+    tracker = watching.source._reading.tracker
+    numbers = watching.source._collector.maps["free_groups"]
+    taken = list(iter(numbers.pop, None))
+    late = [cgroup.child(name) for name in ("short", "long")]
+    watching.read()
+    assert tracker._must_look
+    late[0].folder.rmdir()
+    for number in taken:
+        numbers.update(b"", number)
+    watching.read()
+    assert not tracker._must_look
+    assert watching.replicas() == {stays.path, late[1].path}
+    assert watching.said.count("2 cgroups are not counted: all group numbers are taken") == 1
+
+
+def set_all(table: BpfMap, keys: list[bytes]) -> None:
+    for key in keys:
+        table.update(key, bytes(table.value_size))
+
+
+@pytest.mark.parametrize("settings", [Settings()], ids=["folders"])
+def test_a_shortage_of_nurseries_that_is_over_is_forgotten(
+    cgroup: Cgroup, watch: Callable[..., Watch]
+) -> None:
+    cgroup.child("pod").child("stays")
+    watching = watch(f"{cgroup.path}/*/*")
+    tracker = watching.source._reading.tracker
+    nurseries = watching.source._collector.maps["nurseries"]
+    others = [number.to_bytes(8, "little") for number in range(MAX_GROUPS)]
+    for name in ("early", "late"):
+        with pytest.raises(OSError, match="too long"):
+            set_all(nurseries, others)
+        folder = cgroup.child(name).folder
+        tracker.refresh(at_once=True)
+        assert tracker._must_look
+        for other in others:
+            nurseries.delete(other)
+        watching.read()
+        assert not tracker._must_look
+        (folder / "container").mkdir()
+    assert len(watching.replicas()) == 3
+    assert len([line for line in watching.said if "a little late" in line]) == 1
 
 
 @pytest.mark.parametrize("settings", [Settings()], ids=["groups"])

@@ -1,16 +1,17 @@
 """The program's life: loaded once, taken over, left behind on purpose only, taken away whole."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from inspecting import bpftool, succeed
+from inspecting import bpftool, maps_of, succeed
 from watching import Cgroup, OtherCommand
 
-from baseline.errors import KernelError
+from baseline.errors import KernelError, OutputError
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.collector import Collector, loader_python, pinned_versions
@@ -43,6 +44,54 @@ def test_everything_is_pinned_once(command: Callable[..., OtherCommand], cgroup:
     links = {LINK_PREFIX + name for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)}
     assert {path.name for path in PIN.iterdir()} == {*MAPS, *links}
     assert pinned_versions() == [PIN]
+
+
+@pytest.mark.parametrize("hook", CGROUP_HOOKS)
+def test_connect_and_sendmsg_need_no_state_of_tasks(
+    command: Callable[..., OtherCommand], cgroup: Cgroup, hook: str
+) -> None:
+    """Before Linux 6.16 the kernel refuses it to them, and so to load the program at all."""
+    command(cgroup.path)
+    assert "tracked" in maps_of(PIN / f"{LINK_PREFIX}{hook}")
+    assert "displaced" not in maps_of(PIN / f"{LINK_PREFIX}{hook}")
+
+
+def load(*arguments: str) -> dict[str, str]:
+    """The answer of a loader that is alone, called with these arguments of its Python."""
+    request = {
+        "settings": {},
+        "pin": str(PIN),
+        "cgroup_mount": str(cgroup2_mount()),
+        "alone": True,
+    }
+    done = subprocess.run(
+        [loader_python(), *arguments],
+        input=json.dumps(request),
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer: dict[str, str] = json.loads(done.stdout)
+    return answer
+
+
+UNDER_A_FORMER_NAME = """
+from baseline.kernel import bcc_loader as loader
+name, other = "io_uring_submit_req", "not_of_this_kernel"
+written = loader.program_text
+loader.program_text = lambda *given: written(*given).replace(name, other)
+loader.RAW_TRACEPOINTS = [other if its == name else its for its in loader.RAW_TRACEPOINTS]
+loader.FORMER_NAMES = {other: name}
+loader.main()
+"""
+
+
+def test_a_tracepoint_may_have_had_another_name() -> None:
+    assert load("-c", UNDER_A_FORMER_NAME) == {}
+    pin = PIN / f"{LINK_PREFIX}not_of_this_kernel"
+    link = json.loads(succeed(bpftool("--json", "link", "show", "pinned", pin)))
+    assert link["tp_name"] == "io_uring_submit_req"
 
 
 def test_calls_are_counted_by_what_this_kernel_runs_fastest(
@@ -176,6 +225,26 @@ def test_incomplete_pins_are_refused(pin: str) -> None:
     starts()
 
 
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another version"])
+def test_who_fails_after_loading_leaves_nothing_of_it(
+    command: Callable[..., OtherCommand], cgroup: Cgroup, beside: bool
+) -> None:
+    if beside:
+        command(cgroup.path, keep=False, slot_bits=12).kill()
+        shutil.rmtree(RUN_DIRECTORY / "agents")
+    before = pinned_versions()
+    RUN_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+    (RUN_DIRECTORY / "agents").write_text("a file in the place of the folder")
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OutputError), Collector(cgroup2_mount(), keep=True):
+        pass
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert pinned_versions() == before
+    assert PIN_ROOT.exists() == beside
+    assert not (PIN_ROOT / "keep").exists()
+    assert not list(RUN_DIRECTORY.glob("*.new"))
+
+
 def test_what_an_interrupted_loading_left_is_cleared_away() -> None:
     (PIN_ROOT / "loading-half").mkdir(parents=True)
     starts()
@@ -219,23 +288,8 @@ def test_without_the_bpf_file_system_it_is_refused() -> None:
 
 
 def test_without_bcc_it_is_refused() -> None:
-    request = {
-        "settings": {},
-        "pin": str(PIN),
-        "cgroup_mount": str(cgroup2_mount()),
-        "alone": True,
-    }
-    package = Path(__file__).parents[2]
-    loader = subprocess.run(
-        # -S: without the folder in which distributions install BCC
-        [loader_python(), "-S", "-m", "baseline.kernel.bcc_loader"],
-        input=json.dumps(request),
-        env={"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answer = json.loads(loader.stdout)
+    # -S: without the folder in which distributions install BCC
+    answer = load("-S", "-m", "baseline.kernel.bcc_loader")
     assert "BCC is not installed" in answer["problem"]
     assert "python3-bpfcc" in answer["way_out"]
     assert not PIN.exists()

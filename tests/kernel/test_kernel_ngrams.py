@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from expected import Names, ending_in, histories, known_run, ngrams
-from inspecting import bpftool, map_of, succeed
+from inspecting import bpftool, maps_of, succeed
 from requirements import missing
 from watching import Watched, finish
 
@@ -173,7 +173,7 @@ def test_threads_that_want_one_place_keep_their_histories_apart(watched: Watched
 def ended_owners(settings: Settings) -> set[int]:
     """Ids that have a place in the table of threads, but no thread."""
     link = PIN_ROOT / fingerprint(settings) / f"{LINK_PREFIX}{SYSTEM_CALLS}"
-    table = map_of(link, "threads")["id"]
+    table = maps_of(link)["threads"]["id"]
     places = json.loads(succeed(bpftool("-j", "map", "dump", "id", table)))
     values = [bytes(int(byte, 16) for byte in place["value"]) for place in places]
     ids = {int.from_bytes(value[-4:], "little") for value in values} - {0}

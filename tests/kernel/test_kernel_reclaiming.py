@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from expected import known_run, lineage, ngrams, started
+from expected import ending_in, known_run, lineage, ngrams, started
 from watching import Cgroup, OtherCommand, Watch
 
 from baseline.kernel import layout
 from baseline.kernel.collector import pinned_versions
 from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.program import MAX_GROUPS
+from baseline.window import total
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
 
@@ -192,3 +193,39 @@ def test_what_was_waited_for_before_the_end_does_not_count(
     assert loaded.owners["epoch"][number] == 0
     read_until(watching.read, lambda: groups_in_use(loaded) == 0)
     assert ngrams(watching.window(child)) == known_run(["getppid"] * 1009)
+
+
+@pytest.mark.parametrize("is_meant", [True, False], ids=["a workload", "below one"])
+def test_what_lives_while_a_window_is_taken_is_forgotten(
+    cgroup: Cgroup,
+    watch: Callable[..., Watch],
+    command: Callable[..., OtherCommand],
+    is_meant: bool,
+) -> None:
+    """Another command wipes its counts as soon as we have read them for the first time."""
+    stays = cgroup.child("stays")
+    other = command(stays.path)  # takes the first sights, by which we should know at once
+    watching = watch(f"{cgroup.path}/*") if is_meant else watch(cgroup.path, stays.path)
+    tracker = watching.source._reading.tracker
+    before = tracker.groups.copy()
+    took: list[bool] = []
+
+    def take(_: bool) -> int:
+        took.append(True)
+        if len(took) == 2:  # the first is before anything was read
+            live_and_die(cgroup, "short", 1009)
+        return 0
+
+    for _ in watching.source.observations(0.001, commit=take):
+        pass
+    for _ in range(2):
+        other.read()  # says that the cgroup has ended, and that it has seen that
+    time.sleep(0.2)  # calls have settled
+    for _ in range(3):
+        watching.read()
+        other.read()
+    whose = f"{cgroup.path}/short" if is_meant else cgroup.path
+    own = [window for window in watching.windows if window.replica == whose]
+    assert ending_in(ngrams(total(own)), "getppid") == 1009
+    assert tracker.groups == before
+    assert tracker.nested == {}

@@ -1,13 +1,21 @@
 """A new version of the program takes over from the old one: each call is counted once."""
 
+import ctypes
+import os
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from watching import Cgroup, OtherCommand, steady_load
+from expected import lineage, started
+from watching import Cgroup, OtherCommand, finish, steady_load
 
-from baseline.kernel.collector import pinned_versions, remove_pins
-from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
+from baseline.kernel.bpf_syscall import BpfMap
+from baseline.kernel.collector import Collector, pinned_versions, remove_pins
+from baseline.kernel.program import PIN_ROOT, Settings, fingerprint, possible_cpus
 from baseline.kernel.source import KernelSource
+from baseline.kernel.succession import take_over
+from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
@@ -16,6 +24,8 @@ OLD = 12
 """Another size of the n-gram table makes another version."""
 
 CALLS = 30_011
+
+LIBC = ctypes.CDLL(None)
 
 
 def pins(*slot_bits: int) -> list[str]:
@@ -131,6 +141,51 @@ def test_who_fails_at_the_start_leaves_what_was_counted_to_the_next(
     new = command(cgroup.path, slot_bits=following)
     assert new.read() == {cgroup.path: [3 * 1011, 3, 0]}
     assert loaded() == pins(following)
+
+
+@pytest.mark.usefixtures("one_processor")
+def test_it_is_told_to_count_on_each_processor_by_itself(
+    command: Callable[..., OtherCommand], cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no call is under way there, also where the command may not run as a rule."""
+    command(cgroup.path, slot_bits=OLD).kill()
+    update = BpfMap.update
+    told: dict[int, int] = {}
+
+    def tell(table: BpfMap, key: bytes, value: bytes) -> None:
+        if table.max_entries == possible_cpus():
+            told[int.from_bytes(key, "little")] = LIBC.sched_getcpu()
+        update(table, key, value)
+
+    with Collector(cgroup2_mount()) as new, monkeypatch.context() as patched:
+        patched.setattr(BpfMap, "update", tell)
+        take_over(new, cgroup2_mount())
+    online = [cpu for cpu in told if told[cpu] == cpu]
+    assert len(online) == os.sysconf("SC_NPROCESSORS_ONLN")
+    assert len(told) == possible_cpus()
+
+
+def test_who_executed_before_the_new_version_took_over_has_a_name(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    """Both versions are loaded when it begins, and the old one counts it."""
+    shell = Path("/bin/sh").resolve()
+    script = 'echo; read line; "$0" 110:7; "$0" 110:11'
+    shells: list[subprocess.Popen[bytes]] = []
+
+    def start_shell(line: str) -> None:
+        if line.startswith("Counting "):
+            arguments = ("-c", script, cgroup.programs["calls"])
+            shells.append(cgroup.start_waiting(shell, *arguments))
+
+    command(cgroup.path, slot_bits=OLD).kill()
+    with KernelSource(
+        [CgroupSelector.parse(cgroup.path, cgroup2_mount())], say=start_shell
+    ) as source:
+        (process,) = shells
+        finish(process, b"\n")
+        (window,) = (its for its in source.observations(0.001) if isinstance(its, Window))
+    assert started(window) == {lineage([shell, cgroup.programs["calls"]]): 2}
 
 
 def test_another_layout_is_no_hindrance(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from expected import ending_in, known_run, ngrams, peers, started
-from inspecting import bpftool, map_of, succeed
+from inspecting import bpftool, maps_of, succeed
 from watching import Cgroup, OtherCommand, Watch, Watched, release
 
 from baseline.kernel.bpf_syscall import BpfMap
@@ -294,7 +294,7 @@ def test_a_thread_cannot_be_hidden(watched: Watched, name: str) -> None:
     """Which task runs where, and which group it belongs to, is in maps that have no pin."""
     process = watched.start_waiting("calls", "110:7", "say", "wait", "110:11")
     hook = "cgroup_mkdir" if name == "pristine" else SYSTEM_CALLS
-    own = map_of(PIN / f"{LINK_PREFIX}{hook}", name)
+    own = maps_of(PIN / f"{LINK_PREFIX}{hook}")[name]
     key, value = little(0, own["bytes_key"]), little(0, own["bytes_value"])
     done = bpftool("map", "update", "id", own["id"], "key", *key, "value", *value)
     assert "Operation not permitted" in done.stdout + done.stderr

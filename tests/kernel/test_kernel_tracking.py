@@ -164,6 +164,46 @@ def test_a_subtree_belongs_to_its_nearest_tracked_cgroup(
     assert ending_in(ngrams(watching.window(inner)), "getppid") == 13 + 17
 
 
+def test_what_appears_beside_a_nested_workload_belongs_to_the_one_above(
+    cgroup: Cgroup, watch: Callable[..., Watch]
+) -> None:
+    """The kernel cannot know that it is not meant, and gives it a group of its own."""
+    inner = cgroup.child("inner")
+    watching = watch(cgroup.path, inner.path)
+    short, stays = cgroup.child("short"), cgroup.child("stays")
+    assert is_tracked(short)
+    run_known(short)
+    short.folder.rmdir()
+    process = stays.start_waiting("calls", "110:7", "say", "wait", "110:11")
+    below = stays.child("below")
+    run_known(below)
+    assert ending_in(ngrams(watching.window(cgroup)), "getppid") == 2 * 1009 + 7
+    assert not is_tracked(stays), "its name is known by now"
+    release(process)
+    run_known(stays)
+    run_known(inner)
+    window = watching.window(cgroup)
+    assert ending_in(ngrams(window), "getppid") == 3 * 1009 + 7 + 11
+    assert started(window) == {lineage([cgroup.programs["calls"]]): 4}
+    assert ngrams(watching.window(inner)) == KNOWN
+    assert {its.replica for its in watching.sightings} == {cgroup.path, inner.path}
+    assert watching.replicas() == {cgroup.path, inner.path}
+
+
+def test_what_another_command_counts_apart_belongs_to_us_as_well(
+    cgroup: Cgroup, watch: Callable[..., Watch], command: Callable[..., OtherCommand]
+) -> None:
+    other = command(f"{cgroup.path}/*")
+    early = cgroup.child("early")
+    run_known(early)
+    watching = watch(cgroup.path)
+    late = cgroup.child("late")
+    for child in (early, late):
+        run_known(child)
+    assert ngrams(watching.window(cgroup)) == KNOWN + KNOWN
+    assert other.read() == {early.path: [2022, 2, 0], late.path: [1011, 1, 0]}
+
+
 @pytest.mark.usefixtures("unloaded")
 def test_tracking_a_process_that_was_let_alone_so_far(
     cgroup: Cgroup, watch: Callable[..., Watch]
