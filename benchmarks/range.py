@@ -49,7 +49,7 @@ REPLICATED = ("nginx", "container")
 GAP_SECONDS = 20
 """Mean time between two operations of a service."""
 BUDGET = Budget(1, "hour")
-"""What minutes of learning can vouch for, and minutes of watching can count."""
+"""What an hour of learning can vouch for, and half an hour of watching can count."""
 UNLEARNED = ("a new replica", "twice the load")
 
 
@@ -228,8 +228,8 @@ def run(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--learn", type=float, default=10, metavar="MINUTES")
-    parser.add_argument("--benign", type=float, default=20, metavar="MINUTES")
+    parser.add_argument("--learn", type=float, default=60, metavar="MINUTES")
+    parser.add_argument("--benign", type=float, default=30, metavar="MINUTES")
     parser.add_argument("--budget", type=Budget.parse, default=BUDGET, metavar="N/TIME")
     parser.add_argument("--services", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--scenarios", nargs="+", default=(), metavar="TITLE")
