@@ -18,12 +18,14 @@ STEPS = ("uname", "getgroups", "sysinfo", "ptrace", "mount", "setns", "unshare")
 def test_an_attack_in_one_go_padded_or_spread(victim: Victim, how: str) -> None:
     """A thread's first calls are n-grams, too, so spreading over threads hides nothing.
 
-    Where it is spread over processes, the calls that start them may be unusually many, too.
+    What pads it, and what starts processes to spread it over, may be unusually many calls, too.
     """
     alerts = victim.attacked(how)
     assert calls(alerts) & {*STEPS}
     assert victim.unknown_calls() >= {*STEPS}
-    usual = {Signal.CALLS, Signal.NGRAMS, *([Signal.VOLUMES] if how == "processes" else [])}
+    usual = {Signal.CALLS, Signal.NGRAMS}
+    if how in {"padded", "processes"}:
+        usual.add(Signal.VOLUMES)
     assert Signal.CALLS in {alert.signal for alert in alerts} <= usual
 
 
