@@ -54,8 +54,7 @@ Check a recording in CI:
 @click.option(
     "--models",
     required=True,
-    # Not asked by click, for which it would be a wrong option: rights can be mended meanwhile.
-    type=click.Path(readable=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="MODELS",
     help="Folder that 'baseline learn' wrote.",
 )
@@ -81,7 +80,7 @@ Check a recording in CI:
 )
 @click.option(
     "--alerts",
-    type=click.Path(readable=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Append alerts to this file, too, as JSON lines, each on disk before the next. It may be "
     "rotated at any time, with no signal.",

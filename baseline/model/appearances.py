@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from baseline.model.completeness import SignalCompleteness
 from baseline.model.discovery import unseen_mass_bound
+from baseline.model.novelty import Integers
 from baseline.model.score import Item
 
 SLICES = 20
@@ -22,8 +23,6 @@ LEAST_WINDOWS = 3
 
 _SEVERAL = -1
 """Instead of where an item was last seen: several replicas showed it."""
-
-Integers = npt.NDArray[np.int64]
 
 NgramsOfWindow = tuple[npt.NDArray[np.uint64], int, int]
 """Distinct n-grams of a window, its replica, and its position in it."""

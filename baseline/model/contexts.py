@@ -111,8 +111,10 @@ def _sums(keys: Sequence[Ngrams], windows: Sequence[Integers]) -> tuple[Ngrams, 
     return distinct, sums
 
 
-def are_among(ascending: Ngrams, wanted: Ngrams) -> npt.NDArray[np.bool_]:
-    """Whether each n-gram is among the ascending ones."""
+def are_among(
+    ascending: npt.NDArray[np.unsignedinteger], wanted: npt.NDArray[np.unsignedinteger]
+) -> npt.NDArray[np.bool_]:
+    """Whether each n-gram, or symbol, is among ascending ones of the same type."""
     if not len(ascending):
         return np.zeros(len(wanted), np.bool_)
     return np.asarray(ascending.take(ascending.searchsorted(wanted), mode="clip") == wanted)
