@@ -91,7 +91,9 @@ class Detector:
         self._quiet = QuietIntervals(models)
         self._interval: Interval | None = None
         self._rows: dict[str, list[int]] = {}  # of its windows, by workload
+        self._names: dict[str, list[str]] = {}  # of its replicas, by workload
         self._may_rest = np.empty(0, np.bool_)  # by row
+        self._not_quiet: set[Replica] = set()  # of which there is no need to ask again
 
     def observe_quiet(
         self, interval: Interval, but_of: ContainerOf[str] = ()
@@ -112,10 +114,11 @@ class Detector:
             self._arrange(interval.replicas)
         self._interval = interval
         self._scores = {w: score for w, score in self._scores.items() if w not in self._rows}
-        for workload, rows in self._rows.items():
-            names = [interval.replicas[row].replica for row in rows]
+        for workload, names in self._names.items():
             self._watched[workload].count_replicas(names, interval.end, interval.observed)
-        are_quiet = self._quiet.of(interval) & interval.are_complete() & self._may_rest
+        seem_quiet = self._quiet.of(interval)
+        self._not_quiet = {interval.replicas[row] for row in np.flatnonzero(~seem_quiet).tolist()}
+        are_quiet = seem_quiet & interval.are_complete() & self._may_rest
         for workload, watched in self._watched.items():
             if watched.running or watched.shifts or workload in but_of:
                 for row in self._rows.get(workload, ()):
@@ -132,12 +135,13 @@ class Detector:
 
     def _arrange(self, replicas: Sequence[Replica]) -> None:
         """Get to know whose windows come from now on."""
-        self._rows = {}
+        self._rows, self._names = {}, {}
         self._may_rest = np.zeros(len(replicas), np.bool_)
         for row, (workload, replica) in enumerate(replicas):
             self._container_of(replica)
             if watched := self._watched.get(workload):
                 self._rows.setdefault(workload, []).append(row)
+                self._names.setdefault(workload, []).append(replica)
                 self._may_rest[row] = watched.nothing_is_quiet
 
     def score_of(self, workload: str) -> Score:
@@ -239,7 +243,8 @@ class Detector:
         remember(watched.running, window.replica, running)
         shift = watched.shifts.pop(window.replica, None) or LastingShift()
         remember(watched.shifts, window.replica, shift)
-        quiet = model.score_of_quiet(window)
+        its = Replica(window.workload, window.replica)
+        quiet = None if its in self._not_quiet else model.score_of_quiet(window)
         if quiet and not quiet.is_anomaly and shift.bits < model.shift_threshold:
             # As most are: what is below would come to the same, and take five times as long.
             self.latest = self._scores[window.workload] = quiet

@@ -12,6 +12,7 @@ from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Incidents, still_open
 from baseline.cli.alert_outputs import FORMATS, AlertOutputs
 from baseline.cli.budget import budget_option
+from baseline.cli.keeping import Keeping
 from baseline.cli.ledgers import LossReport
 from baseline.cli.progress import ProgressBar, counted, say
 from baseline.cli.sources import Reader, SourceOptions, open_source, source_options
@@ -126,6 +127,7 @@ def command(
     metrics, server = _metrics(address, learned)
     give_back()
     losses = LossReport(say)
+    keeping = Keeping()
     interferences = 0
     with (
         StopSignals() as stop,
@@ -134,7 +136,7 @@ def command(
             stop,
             say,
             writes=alerts is not None,
-            reader=Reader("watch", "\n".join(source.cgroups)),
+            reader=Reader("watch", "\n".join(source.cgroups), commit=keeping.commit),
             first_sights=True,
             waits=True,
         ) as opened,
@@ -149,11 +151,12 @@ def command(
         say_what_length_hides(learned, opened.interval, say, live=source.live)
         if metrics:
             metrics.follow(incidents, outputs.deliveries)
-        watching = Watching(detector, incidents, metrics, outputs, losses, progress)
+        watching = Watching(detector, incidents, metrics, outputs, losses, progress, keeping)
         for observation in opened.observations:
             if isinstance(observation, Interference):
                 interferences += 1
                 outputs.write_interference(observation)
+                keeping.told()
                 continue
             watching.take(observation)
             for workload in detector.workloads_without_model():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from baseline.alerts.detector import Detector
 from baseline.alerts.incident import Incidents, Report
 from baseline.cli.alert_outputs import AlertOutputs
+from baseline.cli.keeping import Keeping
 from baseline.cli.ledgers import LossReport
 from baseline.cli.progress import ProgressBar, counted
 from baseline.interval import Interval
@@ -27,6 +28,7 @@ class Watching:
         outputs: take what is to be told.
         losses: add up the ledgers.
         progress: shows how many windows there were.
+        keeping: hears that something was told.
     """
 
     detector: Detector
@@ -35,6 +37,7 @@ class Watching:
     outputs: AlertOutputs
     losses: LossReport
     progress: ProgressBar
+    keeping: Keeping
 
     def take(self, observation: Observation | Interval) -> None:
         """Take what a source yielded."""
@@ -61,6 +64,7 @@ class Watching:
     def _tell(self, reports: list[Report]) -> None:
         for report in reports:
             self.outputs.write(report)
+            self.keeping.told()
 
     def _advance(self, windows: int) -> None:
         note = f", {counted(self.detector.alerts, 'alert')}"

@@ -69,7 +69,7 @@ class Accounts:
         held, known_lost, known = self._sums[:, :, : recorded.shape[1]]
         held += recorded + overflowed
         counted = np.clip(held + lost, before - self._in_hand, after)
-        growth = np.stack([counted - known, recorded, overflowed, lost - known_lost])
+        growth = np.array([counted - known, recorded, overflowed, lost - known_lost])
         known[:] = counted
         known_lost[:] = lost
         return growth

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-_CALL_NUMBER = {"x86_64": 321, "aarch64": 280}
+_CALL_NUMBER = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), -1)
+"""On other machines there is no such call, so the kernel says."""
 
 _MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
@@ -38,7 +39,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def _bpf(command: int, attributes: ctypes.Structure | ctypes.Array[ctypes.c_uint64]) -> int:
     result: int = _libc.syscall(
-        _CALL_NUMBER[platform.machine()],
+        _CALL_NUMBER,
         command,
         ctypes.byref(attributes),
         ctypes.sizeof(attributes),

@@ -94,8 +94,10 @@ class LoadedProgram:
 
     def look_for_groups(self) -> int:
         """Bring ``groups`` up to date: numbers are given from the lowest on, most of them never."""
-        # A wiped group has no cgroup any more, and may still count for a moment.
         later = self.owners[self.groups :]
+        if not np.count_nonzero(later.view(np.uint64)):  # as next to always
+            return self.groups
+        # A wiped group has no cgroup any more, and may still count for a moment.
         in_use = np.flatnonzero((later["cgroup"] != 0) | (later["state"] != layout.GROUP_FREE))
         if len(in_use):
             self.groups += int(in_use[-1]) + 1

@@ -125,13 +125,11 @@ class Tables:
         known_owners = self._owners[:used]
         self._forget((known_owners != 0) & (known_owners != owners))
         # The order matters: the independent counts enclose the tables (baseline.kernel.accounts).
-        calls, ledgers = self._read_calls(used), self._read_ledgers(used)
-        before = np.stack([calls, *ledgers[_COUNTED]])
+        before, ledgers = self._read_counted(used)
         slots = self._slots.read()
         hashes = self._read_hashes(before, overflows=bool(ledgers[_OVERFLOWED].any()))
         used = self._used = self._program.look_for_groups()
-        ledgers, calls = self._read_ledgers(used), self._read_calls(used)
-        after = np.stack([calls, *ledgers[_COUNTED]])
+        after, ledgers = self._read_counted(used)
         owners, owners_after = _of_groups(owners, used), self._read_owners(used)
         before = _of_groups(before, used)
 
@@ -141,7 +139,7 @@ class Tables:
         slots = slots.without(nobodys)
         overflow, executions, connections, folded = (growth.without(nobodys) for growth in hashes)
         held_back, lost = ledgers[_HELD_BACK], ledgers[_LOST]
-        sights = np.stack([after[_SIGHTS] - held_back - lost[_SIGHTS], held_back])
+        sights = np.array([after[_SIGHTS] - held_back - lost[_SIGHTS], held_back])
         sent, kept = sights - self._sights[:, :used]
         self._sights[:, :used] = sights
         before[_SIGHTS] = after[_SIGHTS]
@@ -149,8 +147,8 @@ class Tables:
         recorded = (slots, executions.where(~are_folded), connections)
         overflowed = (overflow, executions.where(are_folded), folded)
         tallies = self._accounts.settle(
-            recorded=np.stack([*(growth.by_group(used) for growth in recorded), sent]),
-            overflowed=np.stack([*(growth.by_group(used) for growth in overflowed), kept]),
+            recorded=np.array([*(growth.by_group(used) for growth in recorded), sent]),
+            overflowed=np.array([*(growth.by_group(used) for growth in overflowed), kept]),
             lost=lost,
             before=before,
             after=after,
@@ -184,16 +182,17 @@ class Tables:
         owners: npt.NDArray[np.uint64] = self._program.owners["cgroup"][:used].copy()
         return owners
 
-    def _read_calls(self, used: int) -> Counts:
-        calls: Counts = self._call_counts[:, :used].sum(axis=0).view(np.int64)
-        return calls
+    def _read_counted(self, used: int) -> tuple[Counts, Counts]:
+        """What was counted apart from the tables, by signal and group, and the ledgers.
 
-    def _read_ledgers(self, used: int) -> npt.NDArray[np.int64]:
-        """By field and group; of each signal what was lost is read before what was counted."""
+        Those by field and group; of each signal what was lost is read before what was counted.
+        """
         words = self._ledger_words[:used]
         ledgers = words.T.copy()
-        ledgers[_COUNTED] = words[:, _COUNTED].T
-        return ledgers
+        counted = np.empty((len(_ACCOUNTS), used), np.int64)
+        counted[1:] = ledgers[_COUNTED] = words[:, _COUNTED].T
+        self._call_counts[:, :used].sum(axis=0, out=counted[0].view(np.uint64))
+        return counted, ledgers
 
 
 def _of_groups(counts: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:

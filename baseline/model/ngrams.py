@@ -138,7 +138,7 @@ class NgramModel:
             escaped = ~are_among(order.suffixes, suffix) & are_among(order.contexts, context)
             where = np.searchsorted(order.contexts, context[escaped])
             bits[escaped] += escapes[where]
-        return np.where(np.isin(calls_of(ngrams), self._made), bits, 0.0)
+        return np.where(are_among(self._made, calls_of(ngrams)), bits, 0.0)
 
     def knows(self, item: int) -> bool:
         """Whether the n-gram was seen in training."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from asked import asked
-from conftest import NGINX, write_recording
 from running import BASELINE, ENVIRONMENT, run
+from small_service import NGINX, write_recording
 
 from baseline.model.storage import load_models, save_model
 from baseline.recordings import Recording

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import intrude, windows, write_recording
 from running import ENVIRONMENT, run
+from small_service import intrude, windows, write_recording
 
 from baseline.recordings import Recording
 from baseline.window import Window

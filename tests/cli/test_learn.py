@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import windows, write_recording
 from interrupting import interrupt_replay
 from running import BASELINE, ENVIRONMENT, run
+from small_service import windows, write_recording
 from unread import stuck_pipe
 
 from baseline.cli.main import exit_code

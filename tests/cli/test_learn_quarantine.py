@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import SHELL, intrude, windows, write_recording
 from running import run
+from small_service import SHELL, intrude, windows, write_recording
 
 from baseline.cli.learning import HOUR, estimated
 from baseline.model.discovery import NewItems

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SERVING, ngrams_of, windows, write_recording
 from running import run
+from small_service import SERVING, ngrams_of, windows, write_recording
 
 from baseline.cli.learning import Learning, estimated
 from baseline.cli.progress import ProgressBar

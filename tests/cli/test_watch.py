@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SECOND, windows
 from interrupting import interrupt_replay
 from running import BASELINE, ENVIRONMENT, run
+from small_service import SECOND, windows
 
 from baseline.cli.main import exit_code
 from baseline.cli.watch import say_what_length_hides

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import write_recording
 from full_disk import small_disk
 from running import BASELINE, ENVIRONMENT, run
+from small_service import write_recording
 from unread import stopped_terminal, stuck_pipe
 
 from baseline.recordings import Recording
