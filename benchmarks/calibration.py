@@ -290,6 +290,12 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if not arguments.recording:
+        print(
+            f"Recording nginx, redis and PostgreSQL here for {arguments.minutes:g} minutes; "
+            "--recording takes what was recorded before",
+            file=sys.stderr,
+        )
     with tempfile.TemporaryDirectory() as folder:
         recordings = arguments.recording or changing_load.record(
             arguments.minutes, Path(folder) / "recording"
