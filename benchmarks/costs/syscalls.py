@@ -14,7 +14,17 @@ from costs.compiling import compiled
 from costs.cpus import CPUS, SERVICE_CPUS
 from costs.probes import ALL, PARENT, Probe
 from costs.reporting import spread_table
-from costs.rounds import ROUNDS, Figures, by_figure, in_turn, itself, medians, over, spreads
+from costs.rounds import (
+    ROUNDS,
+    Figures,
+    by_figure,
+    in_turn,
+    itself,
+    medians,
+    over,
+    single,
+    spreads,
+)
 
 LOADS = ("getppid", "mix", "long_tail")
 MILLISECONDS, SHORT_MILLISECONDS = 300, 100
@@ -121,6 +131,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
         "ns_per_syscall_all_cpus": together,
         "syscalls": {
             "rounds": rounds,
+            "measured": single(measured),
             "spread": spreads(times),
             "least": {
                 load: {kind: min(r[kind][f"least {load}"] for r in measured) for kind in kinds}

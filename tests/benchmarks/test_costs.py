@@ -1,16 +1,71 @@
 """What the programs that measure costs compute and print."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
-from costs import agent, analysis, scaling
+from costs import agent, analysis, crowd, scaling
+from costs.growth import growth
 from costs.recording import enlarged
 
+from baseline.errors import BaselineError
+
 ROOM = 80
+DOCUMENTED = json.loads((Path(__file__).parents[2] / "docs" / "overhead.json").read_text())
 
 
-def test_the_exponent_of_a_power_is_the_power() -> None:
-    sizes = (3.0, 7.0, 50.0, 800.0)
-    assert scaling.exponent([(size, 2.5 * size**0.75) for size in sizes]) == pytest.approx(0.75)
+@pytest.mark.parametrize("fixed", [0.0, 1.0, 40.0])
+@pytest.mark.parametrize("power", [0.4, 0.75, 1.0, 1.3])
+def test_the_exponent_of_growth_is_not_hidden_by_a_fixed_cost(power: float, fixed: float) -> None:
+    sizes = (3.0, 7.0, 50.0, 800.0, 2000.0)
+    grown = growth(sizes, [fixed + 2.5 * size**power for size in sizes])
+    assert grown.exponent == pytest.approx(power)
+    assert grown.steepest == pytest.approx(power)
+    assert grown.fixed == pytest.approx(fixed, abs=1e-9)
+
+
+def test_the_steepest_part_of_growth_is_told() -> None:
+    grown = growth((1, 10, 100), (1.0, 100.0, 120.0))  # squared, and then hardly any more
+    assert grown.exponent < 1.1
+    assert grown.steepest > 1.9
+
+
+def test_what_does_not_grow_has_no_exponent() -> None:
+    assert growth((1, 10, 100), (9.0, 5.0, 5.9)) == (5.0, None, None)
+    assert growth((1, 10, 100), (9.0, 5.0, 8.9)).exponent  # less than at first, and yet it grows
+
+
+@pytest.mark.parametrize(
+    ("said", "lost"),
+    [
+        ("Counting a.\nWatched 9 windows: 1 alert in 1 incident; nothing lost.\n", "nothing lost"),
+        (
+            "Watched 2 windows: 0 alerts; 3 of 1,009 ngrams lost, 1 first-sight events dropped."
+            " Tampered with: 1 warning.\nIncidents still open: a.\n",
+            "3 of 1,009 ngrams lost, 1 first-sight events dropped",
+        ),
+        ("Wrote a.b/c: 4 windows of one; 3 ngrams unaccounted for.", "3 ngrams unaccounted for"),
+    ],
+)
+def test_what_an_agent_lost_is_what_it_says_in_the_end(said: str, lost: str) -> None:
+    assert crowd.lost(said) == lost
+
+
+def test_an_agent_that_does_not_say_what_it_lost_did_not_end_in_order() -> None:
+    with pytest.raises(BaselineError, match="did not end in order"):
+        crowd.lost("Counting a.\nWarning: a: 3 of 9 ngrams lost.\n")
+
+
+def test_lost_counts_are_printed_beside_the_cost() -> None:
+    result = DOCUMENTED["agent"]
+    lossy = {"50": {"lost": "nothing lost"}, "1000": {"lost": "3 of 1,009 ngrams lost"}}
+    rows = {number: result["workloads"][number] | lost for number, lost in lossy.items()}
+    lines = [line for line in agent.report(result | {"workloads": rows}) if " lost" in line]
+    assert lines == ["At 1000 workloads: 3 of 1,009 ngrams lost"]
+    its = {"sizes": [1, 2, 3], "costs": [1.0, 2.0, 3.0], "unit": "s"}
+    lines = scaling.report({"execs": its | {"lost": [*["nothing lost"] * 2, "1 of 9 ngrams lost"]}})
+    assert [line for line in lines if " lost" in line] == ["execs, 3: 1 of 9 ngrams lost"]
 
 
 def test_a_recording_is_enlarged_as_far_as_asked_and_the_same_again() -> None:
@@ -37,7 +92,8 @@ def test_reports_fit_a_terminal() -> None:
         agent.report(
             {
                 "workloads": {"50": cost, "1000": cost},
-                "start_s": 1.5,
+                "seconds": agent.LONG,
+                "starts": {"1": [1.5], "50": [1.6, 1.7]},
                 "model_load_ms": 12.3,
                 "recorded_bytes_a_day": 12_345_678,
             }
@@ -45,10 +101,9 @@ def test_reports_fit_a_terminal() -> None:
         scaling.report(
             {
                 "connections a second": {
-                    "sizes": [10, 4_000_000],
-                    "costs": [0.5, 123.4],
+                    "sizes": [250_000, 1_000_000, 4_000_000],
+                    "costs": [0.5, 7.5, 123.4],
                     "unit": "% of a core",
-                    "exponent": 1.01,
                 }
             }
         ),
@@ -66,4 +121,4 @@ def test_reports_fit_a_terminal() -> None:
     ]
     for lines in reports:
         assert max(map(len, lines)) <= ROOM
-    assert "NOT all below" in reports[1][-1]
+    assert "NOT all below" in reports[1][-2]
