@@ -61,10 +61,12 @@ class Load(ABC):
     Attributes:
         name: of the load.
         cgroup: of the service.
+        threads: how the threads of the service are named.
     """
 
     name: str
     cgroup: OwnCgroup
+    threads: tuple[str, ...]
 
     @abstractmethod
     def run(self, seconds: float) -> Throughput:
@@ -79,6 +81,7 @@ class Wrk(Load):
     """A small file from nginx, over sixteen connections that stay."""
 
     name = "nginx"
+    threads = ("nginx",)
 
     def __init__(self, server: Server) -> None:
         self.cgroup = server.cgroup
@@ -101,6 +104,8 @@ class Wrk(Load):
 
 class RedisBenchmark(Load):
     """GET or SET, over fifty connections."""
+
+    threads = ("redis-server",)
 
     def __init__(self, server: Server, command: str) -> None:
         self.name = f"redis_{command}"
@@ -126,6 +131,8 @@ class RedisBenchmark(Load):
 
 class Pgbench(Load):
     """One of pgbench's own scripts, over four sessions."""
+
+    threads = ("postgres",)
 
     def __init__(self, server: Postgres, builtin: str, folder: Path) -> None:
         self.name = f"pgbench_{builtin.partition('-')[0]}"
@@ -166,6 +173,7 @@ class Build(Load):
     """make and cc on small files: four processes for each."""
 
     name = "build"
+    threads = ("make", "sh", "cc", "cc1", "as")
 
     def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
         self.cgroup = cgroup
@@ -193,6 +201,7 @@ class Exec(Load):
     """``/bin/true``, one after the other."""
 
     name = "exec"
+    threads = ("exec_loop", "true")
 
     def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
         self.cgroup = cgroup

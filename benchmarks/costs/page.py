@@ -37,6 +37,9 @@ def page(result: Mapping[str, Any]) -> str:
         mitigations=mitigations or "- none",
         summary=summary(reached),
         quartiles="" if "measured" in result["syscalls"] else _QUARTILES,
+        thrown_away="; a slice before them is thrown away"
+        if "measured" in result["services_run"]
+        else "",
         targets="\n".join(table(reached)),
         syscalls=_block("syscalls", result),
         services=_block("services", result),

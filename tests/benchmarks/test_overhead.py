@@ -10,10 +10,15 @@ from typing import Any
 
 import pytest
 from costs import services
+from costs.loads import Load, Throughput
 from costs.page import page
+from costs.probes import Probe, Seen
 from costs.syscalls import LOADS
 from costs.targets import LOOP_TARGETS, mean_row, summary, targets
 from requirements import require_tools
+
+from baseline.demo.cgroup import OwnCgroup
+from baseline.errors import KernelError
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "benchmarks" / "overhead.py"
@@ -115,8 +120,59 @@ def test_services_are_measured_under_each_probe() -> None:
     assert (run["rounds"], run["rounds_of_bpftrace"]) == (2, 1)
     assert list(run["calls_seen"]) == ["bpftrace", "baseline", "stream"]
     assert run["calls_lost"]["baseline"] == 0
+    assert list(run["calls_a_request"]) == names
+    for calls in run["calls_a_request"].values():
+        assert set(calls) == {"bpftrace", "baseline", "stream"}
+    for name in names:
+        for rounds, kinds in (("measured", 2), ("measured_with_bpftrace", 1)):
+            assert all(len(row[name]) == kinds for row in run[rounds].values())
     lines = services.report(result)
     assert max(map(len, lines)) <= 80
+
+
+class TenRequests(Load):
+    """Ten requests a slice, and the rate is the number of the slice."""
+
+    name = "ten"
+    threads = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.cgroup = OwnCgroup("ten")
+        self.cgroup.folder = folder
+        (folder / "cpu.stat").write_text("usage_usec 5\n")
+        self.runs = 0
+
+    def run(self, seconds: float) -> Throughput:
+        self.runs += 1
+        return Throughput(10, self.runs)
+
+
+class Sees(Probe):
+    """Sees as many calls each time that it is attached."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self._calls = calls
+        self.seen = Seen(0)
+
+    def pause(self) -> None:
+        self.seen = Seen(self.seen.counted + self._calls)
+
+
+def test_the_first_slice_of_a_round_is_thrown_away_and_single_ones_are_told(tmp_path: Path) -> None:
+    order = services.ORDERS[0]
+    slices = services.Slices(0.0)
+    # Of two slices each of baseline, and of one of the stream: the same number of calls a request.
+    slices._probes = {"none": Probe(), "empty": Probe(), "baseline": Sees(200), "stream": Sees(99)}
+    measured = slices.round(TenRequests(tmp_path), order)
+    rates = {kind: figures["ten"] for kind, figures in measured.items()}
+    assert rates == {"none": 2, "empty": (3 + 6) / 2, "baseline": (4 + 5) / 2, "stream": 7}
+    assert slices.calls_a_request() == {"ten": {"baseline": 10.0, "stream": 9.9}}
+    slices.require_equal_work()
+    slices._probes["stream"] = Sees(70)
+    slices.round(TenRequests(tmp_path), order)
+    with pytest.raises(KernelError, match=r"request of ten: baseline 10\.00, stream 8\.45"):
+        slices.require_equal_work()
 
 
 def test_the_page_is_what_was_measured() -> None:
