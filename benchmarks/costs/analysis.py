@@ -19,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from costs.needed import require_duckdb
 from costs.recording import write_enlarged
+from costs.rounds import ENOUGH
 from costs.running import run_alone
 from costs.targets import FIT_RATIO
 
@@ -35,6 +37,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
         short: a hundred thousand rows in one round.
         say: told how far it has come.
     """
+    require_duckdb()
     rows = 100_000 if short else 10_000_000
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -44,7 +47,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
         say(f"{rows:,} rows are written")
         ours = [sys.executable, "-m", "baseline"]
         duckdb = [sys.executable, str(_AGGREGATION), str(recording)]
-        for number in range(1 if short else 3):
+        for number in range(1 if short else ENOUGH):
             commands = {
                 "fit": [*ours, "learn", "--from", recording, "--out", folder / f"models-{number}"],
                 "duckdb_plain": [*duckdb, "plain"],

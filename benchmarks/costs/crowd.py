@@ -76,10 +76,13 @@ class Crowd:
         self.names = [f"{self._parent}/{index:04}" for index in range(number)]
 
     def __enter__(self) -> Self:
-        for name in self.names:
-            cgroup = OwnCgroup(name)
-            cgroup.folder.mkdir(parents=True)
-            self._processes.append(cgroup.start(self._arguments))
+        with ExitStack() as stack:
+            stack.push(self)  # what has begun until then ends, too
+            for name in self.names:
+                cgroup = OwnCgroup(name)
+                cgroup.folder.mkdir(parents=True)
+                self._processes.append(cgroup.start(self._arguments))
+            stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from baseline.errors import KernelError
 from costs.cpus import SERVICE_CPUS
+from costs.needed import require
 from costs.probes import Empty, Nothing, Probe, bcc_program, wait_until, with_tracefs
 from costs.reporting import with_spread, wrapped
 from costs.rounds import ROUNDS, by_figure, in_turn, itself, over, single, spreads
@@ -71,6 +72,7 @@ class OtherTask(Probe):
     name = "other_task"
 
     def _attach(self, stack: ExitStack) -> None:
+        require("perf")
         asleep = stack.enter_context(subprocess.Popen(["sleep", "1000"]))
         stack.callback(asleep.kill)
         perf = subprocess.Popen(

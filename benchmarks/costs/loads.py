@@ -29,6 +29,7 @@ from baseline.demo.services import started
 from baseline.errors import BaselineError
 from costs.compiling import compiled
 from costs.cpus import CLIENT_CPUS, SERVICE_CPUS, pinned
+from costs.needed import require
 from costs.probes import PARENT
 
 FILES = 40
@@ -234,8 +235,9 @@ def loads() -> Iterator[list[Load]]:
     """All loads, their services running meanwhile.
 
     Raises:
-        BaselineError: a service does not start.
+        BaselineError: a service does not start, or a program is missing.
     """
+    require("wrk", "redis-benchmark", "make", "cc")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sources, logs = folder / "sources", folder / "logs"

@@ -26,6 +26,7 @@ from baseline.resources import resource_directory
 from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount, cgroup_id
 from costs.compiling import compiled
+from costs.needed import require
 
 PARENT = "baseline-costs"
 """All cgroups of these benchmarks are below it, so that a probe can look at all of them."""
@@ -212,6 +213,7 @@ class Bpftrace(Probe):
     text: ClassVar[str] = "tracepoint:raw_syscalls:sys_enter { @[comm, args->id] = count(); }"
 
     def _attach(self, stack: ExitStack) -> None:
+        require("bpftrace")
         output = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "output"
         process = subprocess.Popen(
             with_tracefs(["bpftrace", "-o", output, "-e", self.text]),
@@ -228,7 +230,7 @@ class Bpftrace(Probe):
             except subprocess.TimeoutExpired:
                 process.kill()
                 _, complaints = process.communicate()
-            written = output.read_text()
+            written = output.read_text() if output.exists() else ""
             counts = re.findall(r"^@\[(.*), \d+\]: (\d+)$", written, re.M)
             if process.returncode or not counts:
                 raise KernelError(
@@ -322,6 +324,7 @@ class PerfTrace(Probe):
     _line: ClassVar[str] = r"^   [a-z]\w* +(\d+)"
 
     def _attach(self, stack: ExitStack) -> None:
+        require(self._command[0])
         self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self._runs = 0
         stack.callback(self._add_up)

@@ -24,6 +24,7 @@ from typing import Any, Self
 from baseline.errors import KernelError
 from costs.cpus import processor_seconds
 from costs.loads import Load, loads
+from costs.needed import require
 from costs.probes import Bpftrace, Empty, Nothing, Probe, Seen, Stream
 from costs.reporting import spread_table
 from costs.rounds import (
@@ -191,6 +192,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
     Raises:
         BaselineError: a service or a load failed, or a probe did not run or missed calls.
     """
+    require("bpftrace")
     rounds = rounds or (SHORT_ROUNDS if short else ROUNDS)
     seconds = SHORT_SECONDS if short else SECONDS
     measured: list[Round] = []

@@ -1,18 +1,31 @@
 """What the programs that measure costs compute and print."""
 
+import importlib
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from costs import agent, analysis, crowd, scaling
+from costs import agent, analysis, crowd, probes, scaling, services
+from costs.compiling import compiled
 from costs.growth import growth
+from costs.loads import loads
 from costs.recording import enlarged
+from requirements import require_tools
 
+from baseline.demo.cgroup import OwnCgroup
 from baseline.errors import BaselineError
+from baseline.recordings import Recording
+from baseline.workloads.cgroups import cgroup2_mount
 
 ROOM = 80
-DOCUMENTED = json.loads((Path(__file__).parents[2] / "docs" / "overhead.json").read_text())
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+DOCUMENTED = json.loads((ROOT / "docs" / "overhead.json").read_text())
 
 
 @pytest.mark.parametrize("fixed", [0.0, 1.0, 40.0])
@@ -77,6 +90,85 @@ def test_a_recording_is_enlarged_as_far_as_asked_and_the_same_again() -> None:
     ends = np.array([window.end for window in windows])
     assert len(np.unique(ends)) == len(ends)  # rounds follow one another
     assert all(window.ledger.adds_up for window in windows)
+
+
+@pytest.mark.kernel
+def test_a_crowd_that_is_interrupted_while_it_gathers_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_tools("cc")
+    workloads = crowd.Crowd(crowd.service(tmp_path), 5)
+    started: list[subprocess.Popen[bytes]] = []
+    start = OwnCgroup.start
+
+    def start_three(cgroup: OwnCgroup, arguments: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+        if len(started) == 3:
+            raise KeyboardInterrupt
+        started.append(start(cgroup, arguments))
+        return started[-1]
+
+    monkeypatch.setattr(OwnCgroup, "start", start_three)
+    with pytest.raises(KeyboardInterrupt), workloads:
+        pass
+    assert [process.poll() for process in started] == [-9] * 3
+    assert not list(cgroup2_mount().glob(workloads.glob.partition("/")[0]))
+
+
+def test_sigterm_ends_what_a_benchmark_started() -> None:
+    program = (
+        "import time\n"
+        "from costs.running import end_in_order_on_sigterm\n"
+        "end_in_order_on_sigterm()\n"
+        "try:\n    print('begun', flush=True)\n    time.sleep(60)\n"
+        "finally:\n    print('ended')\n"
+    )
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        assert process.stdout.read() == "ended\n"
+    assert process.returncode == 143
+
+
+@pytest.mark.parametrize(
+    ("use", "package"),
+    [
+        (lambda folder: compiled("small_service", folder), "gcc"),
+        (lambda _: probes.Bpftrace().__enter__(), "bpftrace"),
+        (lambda _: probes.PerfTrace().__enter__(), "linux-perf"),
+        (lambda _: probes.Strace().__enter__(), "strace"),
+        (lambda _: loads().__enter__(), "wrk"),
+        (lambda _: services.measure(rounds=1, short=True, say=print), "bpftrace"),
+    ],
+)
+def test_a_program_that_is_missing_is_one_sentence_with_its_package(
+    use: Callable[[Path], object], package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BaselineError, match=f"is not installed. Install {package}"):
+        use(tmp_path)
+
+
+def test_duckdb_that_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.delitem(sys.modules, "duckdb", raising=False)
+    importlib.invalidate_caches()
+    with pytest.raises(BaselineError, match="DuckDB is not installed"):
+        analysis.measure(short=True, say=print)
+
+
+def test_duckdb_makes_all_rows_of_its_results() -> None:
+    command = [sys.executable, BENCHMARKS / "costs" / "aggregation.py", analysis.SOURCE]
+    rows = [
+        int(subprocess.run([*command, what], capture_output=True, check=True).stdout)
+        for what in ("plain", "incidence")
+    ]
+    windows = list(Recording(analysis.SOURCE).windows())
+    assert rows[0] == len({(w.workload, n) for w in windows for n in w.ngrams.ngrams.tolist()})
+    last_calls = [np.unique(w.ngrams.ngrams & 1023).size for w in windows]
+    assert rows[1] > rows[0] + sum(last_calls)  # and those of six suffixes and contexts
 
 
 def test_reports_fit_a_terminal() -> None:
