@@ -17,7 +17,7 @@ at every system call:
     strace      strace -f -c
 
 Each says what it saw, and the run ends with an error where that is less than was called.  The
-absolute figures are this machine's; trust what is compared within one run.  All takes about 30
+absolute figures are this machine's; trust what is compared within one run.  All takes about 40
 minutes on two CPUs, ``--short`` a minute with few rounds.  `scripts/write-overhead-docs` makes
 docs/overhead.md of the JSON.
 """

@@ -183,6 +183,7 @@ def lossy(costs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 def report(result: dict[str, Any]) -> list[str]:
     """The result in lines of 80 columns."""
+    first, then = result["seconds"]["first"], result["seconds"]["then"]
     lines = [
         "The agent, with windows of one second and a model for each workload",
         "            % of a core over                      MiB",
@@ -196,9 +197,8 @@ def report(result: dict[str, Any]) -> list[str]:
         )
     lines += [
         *(f"At {number} workloads: {lost}" for number, lost in lossy(result["workloads"])),
-        f"An hour is the first {result['seconds']['first']:g} s as measured for its first minute,"
-        " and 59 minutes like",
-        f"the {result['seconds']['then']:g} s after them.",
+        f"Measured are {first + then:g} s: an hour is a minute like the first {first:g} s,",
+        f"and 59 like the {then:g} s after them.",
         *(
             f"Start to first count with {counted(int(number), 'model')}:"
             f" {statistics.median(starts):.2f} s (target {AGENT_START_SECONDS:g} s)"

@@ -154,7 +154,10 @@ def interval(values: Sequence[float]) -> Spread:
 def single(rounds: Sequence[Round]) -> dict[str, dict[str, list[float]]]:
     """Probe -> figure -> what it was in each round, to five digits, as JSON has it."""
     return {
-        kind: {name: [float(f"{r[kind][name]:.5g}") for r in rounds] for name in rounds[0][kind]}
+        kind: {
+            name: [float(f"{r[kind][name]:.5g}") for r in rounds if name in r[kind]]
+            for name in rounds[0][kind]
+        }
         for kind in rounds[0]
     }
 

@@ -10,7 +10,7 @@ from baseline.cli.progress import counted
 from costs.crowd import NOTHING_LOST
 from costs.growth import steepest
 from costs.reporting import with_interval
-from costs.rounds import ENOUGH, interval
+from costs.rounds import ENOUGH, Spread, interval
 
 LOOP_TARGETS = (
     ("baseline", "getppid", 20.0),
@@ -159,6 +159,11 @@ def _is_clear(measured: Mapping[str, float], most: float) -> bool:
     return not measured["low"] <= most < measured["high"] and measured["median"] >= -most
 
 
+def fit_over(rounds: Mapping[str, Sequence[float]], other: str) -> Spread:
+    """How many times as long as another one learning takes in the same round."""
+    return interval([ours / its for ours, its in zip(rounds["fit"], rounds[other], strict=True)])
+
+
 def _doubt(values: int, is_clear: bool) -> str:
     """Of an interval of so many values, whether what it says is clear."""
     if values < ENOUGH:
@@ -184,14 +189,13 @@ def _analysis(analysis: Mapping[str, Any]) -> Iterator[Target]:
         ("DuckDB, which counts what a fit counts", "duckdb_incidence"),
         ("DuckDB's sums of the same rows", "duckdb_plain"),
     ):
-        ratios = [ours / theirs for ours, theirs in zip(rounds["fit"], rounds[key], strict=True)]
-        ratio = interval(ratios)
+        ratio = fit_over(rounds, key)
         yield Target(
             f"learning a recording, against {against}",
             f"at most {FIT_RATIO:g} times as long",
             f"{ratio.median:.1f} times ({ratio.low:.1f} to {ratio.high:.1f})",
             ratio.median <= FIT_RATIO,
-            _doubt(len(ratios), _is_clear(ratio._asdict(), FIT_RATIO)),
+            _doubt(len(rounds["fit"]), _is_clear(ratio._asdict(), FIT_RATIO)),
         )
 
 

@@ -114,6 +114,17 @@ def test_a_crowd_that_is_interrupted_while_it_gathers_leaves_nothing(
     assert not list(cgroup2_mount().glob(workloads.glob.partition("/")[0]))
 
 
+@pytest.mark.kernel
+def test_an_agent_says_what_it_lost_and_starts_with_many_models(tmp_path: Path) -> None:
+    require_tools("cc")
+    program = crowd.service(tmp_path)
+    model = agent.learned(program, tmp_path, seconds=2)  # fails where something is lost
+    cost = agent.watching(program, model, 3, tmp_path, short=True)
+    assert cost.lost == crowd.NOTHING_LOST
+    assert cost.cpu_seconds_an_hour > 0
+    assert agent.start_seconds(program, model, 3, tmp_path) > 0
+
+
 def test_sigterm_ends_what_a_benchmark_started() -> None:
     program = (
         "import time\n"
@@ -206,8 +217,7 @@ def test_reports_fit_a_terminal() -> None:
                 "export_s": 123.45,
                 "duckdb_plain_s": 12.34,
                 "duckdb_incidence_s": 12.34,
-                "fit_over_plain": 123.4,
-                "fit_over_incidence": 12.34,
+                "rounds": {"fit": [123.4], "duckdb_plain": [1.0], "duckdb_incidence": [10.0]},
             }
         ),
     ]
