@@ -21,23 +21,28 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from commands import Alerts, baseline
+from costs.compiling import compiled
+from costs.running import end_in_order_on_sigterm
 
 from baseline.demo.cgroup import OwnCgroup
+from baseline.errors import BaselineError
 from baseline.model.storage import save_models
 from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
 
 CHANCE = random.Random(1)  # noqa: S311 - not for secrets
-PROGRAMS = Path(__file__).parent / "programs"
 PARENT = "baseline-latency"
 SERVICES = 16
+BUDGET = "60/hour"
+"""Of false alerts: with a smaller one the bar is higher, and what is told may be told later."""
 PARTS = ("idle", "load")
 KINDS = ("program", "peer", "n-gram")
 LEARNED_PORT, NEW_PORTS = 9, 20_000
@@ -145,28 +150,13 @@ def names_in(alert: Mapping[str, Any]) -> Iterator[str]:
             yield item["syscall"]
 
 
-class Lines:
-    """The lines that a watch prints, read as they come."""
-
-    def __init__(self, stream: Iterable[str]) -> None:
-        self.read: list[tuple[int, str]] = []
-        self._stream = stream
-        self._thread = threading.Thread(target=self._follow)
-        self._thread.start()
-
-    def _follow(self) -> None:
-        for line in self._stream:
-            self.read.append((time.monotonic_ns(), line))
-
-    def told(self) -> dict[tuple[str, str], int]:
-        """(workload, name) -> when a line named it first."""
-        self._thread.join()
-        first: dict[tuple[str, str], int] = {}
-        for moment, line in self.read:
-            alert = json.loads(line)
-            for name in names_in(alert):
-                first.setdefault((alert["workload"], name), moment)
-        return first
+def told(alerts: Alerts) -> dict[tuple[str, str], int]:
+    """(workload, name) -> when a line named it first, once the watch has ended."""
+    first: dict[tuple[str, str], int] = {}
+    for moment, alert in alerts.all():
+        for name in names_in(alert):
+            first.setdefault((alert["workload"], name), moment)
+    return first
 
 
 @contextmanager
@@ -184,11 +174,6 @@ def busy(executable: Path) -> Iterator[None]:
             process.wait()
 
 
-def baseline(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "baseline", *map(str, arguments)]
-    return subprocess.Popen(command, text=True, **options)
-
-
 def learn(folder: Path, minutes: float) -> Path:
     """Models of all services: what one learned from all of them, under the name of each.
 
@@ -196,8 +181,9 @@ def learn(folder: Path, minutes: float) -> Path:
     is new of itself, and the bar for what is new later would be as high as that.
     """
     options = (f"--duration={minutes * 60:g}s", f"--out={folder / 'recording'}")
-    if baseline("record", f"--cgroup=service={PARENT}/*", *options).wait():
-        sys.exit("Recording failed")
+    with baseline("record", f"--cgroup=service={PARENT}/*", *options) as record:
+        if record.wait():
+            sys.exit("Recording failed")
     windows = list(Recording(folder / "recording").windows())
     began = min(window.start for window in windows)
     one = WorkloadModel.fit([w for w in windows if w.start >= began + LEFT_OUT * 10**9])
@@ -210,33 +196,37 @@ def learn(folder: Path, minutes: float) -> Path:
 def measure(services: list[Service], models: Path, events: list[Newcomer], minutes: float) -> None:
     """Have everything happen at random times, and note when it was told."""
     selectors = [f"--cgroup=s{number}={PARENT}/s{number}" for number in range(SERVICES)]
-    watch = baseline(
-        *("watch", *selectors, f"--models={models}", "--format=json", "--budget=60/hour"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    for line in watch.stderr:
-        if line.startswith(f"Counting {PARENT}/s{SERVICES - 1} "):
-            break
-    talk = threading.Thread(target=watch.stderr.read)
-    talk.start()
-    lines = Lines(watch.stdout)
-    time.sleep(5)
-    began = time.monotonic()
-    moments = sorted(CHANCE.uniform(0, minutes * 60) for _ in events)
-    for moment, event in zip(moments, events, strict=True):
-        time.sleep(max(began + moment - time.monotonic(), 0))
-        event.began = services[event.service].act(event.act)
-    time.sleep(PATIENCE)
-    watch.terminate()
-    watch.wait()
-    talk.join()
-    told = lines.told()
+    arguments = (*selectors, f"--models={models}", "--format=json", f"--budget={BUDGET}")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with baseline("watch", *arguments, **pipes) as watch:
+        for line in watch.stderr:
+            if line.startswith(f"Counting {PARENT}/s{SERVICES - 1} "):
+                break
+        talk = threading.Thread(target=watch.stderr.read)
+        talk.start()
+        alerts = Alerts(watch.stdout)
+        time.sleep(5)
+        began = time.monotonic()
+        moments = sorted(CHANCE.uniform(0, minutes * 60) for _ in events)
+        for moment, event in zip(moments, events, strict=True):
+            time.sleep(max(began + moment - time.monotonic(), 0))
+            event.began = services[event.service].act(event.act)
+        time.sleep(PATIENCE)
+        watch.terminate()
+        talk.join()
+        first = told(alerts)
     for event in events:
-        event.told = told.get((f"s{event.service}", event.name), 0)
+        event.told = first.get((f"s{event.service}", event.name), 0)
 
 
-def table(events: list[Newcomer]) -> Iterator[str]:
+def table(events: list[Newcomer], learned: float) -> Iterator[str]:
+    """The times in lines of 80 columns.
+
+    Args:
+        events: that happened.
+        learned: minutes.
+    """
+    yield f"learned for {learned:g} minutes, at a budget of {BUDGET}"
     yield f"{'milliseconds':12} {'median':>8} {'90 %':>8} {'99 %':>8} {'max':>8}   events  missed"
     for kind in (*KINDS, "all"):
         own = [event for event in events if kind in (event.kind, "all")]
@@ -247,13 +237,6 @@ def table(events: list[Newcomer]) -> Iterator[str]:
         yield f"{kind:12} {columns}   {len(own):6}  {missed:6}"
 
 
-def compiled(name: str, folder: Path, *options: str) -> Path:
-    executable = folder / name
-    source = PROGRAMS / f"{name}.c"
-    subprocess.run(["gcc", "-O2", source, "-o", executable, *options], check=True)
-    return executable
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=200, help="of each kind, in each part")
@@ -262,11 +245,22 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, action="append", help="only this one")
     parser.add_argument("--json", type=Path, help="file for every single time")
     arguments = parser.parse_args()
-    everything = {}
+    end_in_order_on_sigterm()
+    try:
+        everything = run(arguments)
+    except BaselineError as error:
+        sys.exit(str(error))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(everything, indent=1) + "\n")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Learn and measure; every event of each part."""
+    everything: dict[str, Any] = {"budget": BUDGET, "learned_minutes": arguments.learn}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         newcomer = compiled("newcomer", folder)
-        syscall_loop = compiled("syscall_loop", folder, "-lm")
+        syscall_loop = compiled("syscall_loop", folder)
         known = folder / "known"
         known.write_bytes(Path("/bin/true").read_bytes())
         known.chmod(0o755)
@@ -283,10 +277,9 @@ def main() -> None:
                 before = os.getloadavg()[0]
                 measure(services, models, events, arguments.minutes)
             print(f"{load}, load average {before:.1f} before and {os.getloadavg()[0]:.1f} after")
-            print(*table(events), sep="\n", flush=True)
+            print(*table(events, arguments.learn), sep="\n", flush=True)
             everything[load] = [vars(event) for event in events]
-    if arguments.json:
-        arguments.json.write_text(json.dumps(everything, indent=1) + "\n")
+    return everything
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What is judged: baseline's model, through the same public API that ``baseline watch`` uses."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,21 @@ def trace_scores(train: Sequence[Trace], judged: Sequence[Trace]) -> npt.NDArray
     return np.array([model.score(window).bits for window in windows[len(train) :]])
 
 
-def row_alarms(case: Case, promised_rate: float) -> list[npt.NDArray[np.bool_]]:
-    """Whether each row of each attacked run raises an alert, up to the success of its attack.
+class RowAlarms(NamedTuple):
+    """Whether each row of each attacked run is an alarm, up to the success of its attack.
+
+    Attributes:
+        rows: its own score is above the threshold, as the peers judge rows, each by itself.
+        alerts: ``baseline watch`` tells of it: what was told is not told again for a while, and
+            rows are judged together with those before them, too.
+    """
+
+    rows: list[npt.NDArray[np.bool_]]
+    alerts: list[npt.NDArray[np.bool_]]
+
+
+def row_alarms(case: Case, promised_rate: float) -> RowAlarms:
+    """Alarms of both kinds, by one model.
 
     Args:
         case: runs of one workload.
@@ -38,11 +52,12 @@ def row_alarms(case: Case, promised_rate: float) -> list[npt.NDArray[np.bool_]]:
     model = WorkloadModel.fit([w for run in case.normal for w in row_windows(run, symbols)])
     hourly = promised_rate * model.training.windows_per_second * 3600
     model = model.with_budget(Budget(hourly, "hour"))
-    alarms = []
+    alarms = RowAlarms([], [])
     for run, attack in case.attacked:
         detector = Detector({model.workload: model})
         rows = row_windows(run, symbols)[: attack.success + 1]
-        alarms.append(np.array([detector.observe(row) is not None for row in rows]))
+        alarms.rows.append(np.array([model.score(row).is_anomaly for row in rows]))
+        alarms.alerts.append(np.array([detector.observe(row) is not None for row in rows]))
     return alarms
 
 

@@ -17,7 +17,7 @@ at every system call:
     strace      strace -f -c
 
 Each says what it saw, and the run ends with an error where that is less than was called.  The
-absolute figures are this machine's; trust what is compared within one run.  All takes about 30
+absolute figures are this machine's; trust what is compared within one run.  All takes about 40
 minutes on two CPUs, ``--short`` a minute with few rounds.  `scripts/write-overhead-docs` makes
 docs/overhead.md of the JSON.
 """
@@ -25,9 +25,6 @@ docs/overhead.md of the JSON.
 import argparse
 import importlib
 import json
-import os
-import platform
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -35,22 +32,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from costs.running import end_in_order_on_sigterm, this_run
+
 from baseline.errors import BaselineError
 
 IN_ROUNDS = ("syscalls", "services", "floor")
 PARTS = (*IN_ROUNDS, "agent", "scaling", "analysis")
-CPU_INFORMATION = Path("/proc/cpuinfo")
 VULNERABILITIES = Path("/sys/devices/system/cpu/vulnerabilities")
-
-
-def machine() -> str:
-    """What was measured on, in a line."""
-    information = CPU_INFORMATION.read_text()
-    models = re.findall(r"^model name\s*: (.*)", information, re.M) or [platform.machine()]
-    virtual = ", a virtual machine" if " hypervisor " in information else ""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    size = f"{os.cpu_count()} CPUs{virtual}, {memory:.0f} GiB"
-    return f"{models[0]}, {size}, Linux {platform.release()}"
 
 
 def mitigations() -> dict[str, str]:
@@ -81,21 +69,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     parser.add_argument("--short", action="store_true", help="few rounds, for a regression test")
     arguments = parser.parse_args()
+    end_in_order_on_sigterm()
     began = time.monotonic()
 
     def say(part: str, what: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {part}: {what}", file=sys.stderr, flush=True)
 
-    result: dict[str, Any] = {
-        "machine": machine(),
-        "mitigations": mitigations(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "load_average_before": os.getloadavg()[0],
-    }
-    print(result["machine"])
+    run = this_run()
+    result: dict[str, Any] = {"runs": {}, "mitigations": mitigations()}
+    print(run["machine"])
     try:
         for part in arguments.only:
             result |= measured(part, arguments, partial(say, part))
+            result["runs"][part] = run
             if arguments.json:
                 arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     except BaselineError as error:

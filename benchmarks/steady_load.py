@@ -8,53 +8,33 @@ side by side, each in a cgroup of its own, learned and watched by one command.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from commands import Alerts, baseline
+from costs.running import end_in_order_on_sigterm
+
 from baseline.demo.service import Service
 from baseline.demo.services import SERVICES, running
+from baseline.errors import BaselineError
 
 PARENT = "baseline-steady"
 STEP_SECONDS = 3
 
 
-def baseline(*arguments: str | Path, **options: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "baseline", *map(str, arguments)]
-    return subprocess.Popen(command, text=True, **options)
-
-
-class Alerts:
-    """The alerts that a watch prints, each with the moment in which its line was read."""
-
-    def __init__(self, watch: subprocess.Popen[str]) -> None:
-        self.read: list[tuple[float, dict]] = []
-        self._thread = threading.Thread(target=self._follow, args=(watch,))
-        self._thread.start()
-
-    def _follow(self, watch: subprocess.Popen[str]) -> None:
-        for line in watch.stdout or ():
-            self.read.append((time.time(), json.loads(line)))
-
-    def join(self) -> None:
-        """Wait until the watch has ended."""
-        self._thread.join()
-
-
 def intrude(service: Service, alerts: Alerts) -> None:
     with service.intrusion() as steps:
         for step in steps:
-            began = time.time()
+            began = time.monotonic_ns()
             step.take()
             time.sleep(STEP_SECONDS)
             told = [
-                f"{seen - began:.2f} s  {alert['headline']}"
-                for seen, alert in list(alerts.read)
+                f"{(seen - began) / 1e9:.2f} s  {alert['headline']}"
+                for seen, alert in alerts.until_now()
                 if alert["workload"] == service.name and seen >= began
             ]
             print(f"  {step.title}\n    {told[0] if told else 'no alert'}")
@@ -65,6 +45,15 @@ def main() -> None:
     parser.add_argument("--learn", type=float, default=5, metavar="MINUTES")
     parser.add_argument("--watch", type=float, default=10, metavar="MINUTES")
     arguments = parser.parse_args()
+    end_in_order_on_sigterm()
+    try:
+        run(arguments.learn, arguments.watch)
+    except BaselineError as error:
+        sys.exit(str(error))
+
+
+def run(learn_minutes: float, watch_minutes: float) -> None:
+    """Learn, watch, intrude, and print what was told."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         services = [stack.enter_context(running(name, PARENT)) for name in SERVICES]
@@ -72,16 +61,19 @@ def main() -> None:
             stack.enter_context(service.under_load())
         selectors = [f"--cgroup={s.name}={s.cgroup.path}" for s in services]
         models = folder / "models"
-        learn = baseline("learn", *selectors, f"--duration={arguments.learn}m", f"--out={models}")
-        if learn.wait():
-            sys.exit("Learning failed")
-        watch = baseline(
-            "watch", *selectors, f"--models={models}", "--format=json", stdout=subprocess.PIPE
+        duration = f"--duration={learn_minutes}m"
+        with baseline("learn", *selectors, duration, f"--out={models}") as learn:
+            if learn.wait():
+                sys.exit("Learning failed")
+        watch = stack.enter_context(
+            baseline(
+                "watch", *selectors, f"--models={models}", "--format=json", stdout=subprocess.PIPE
+            )
         )
-        alerts = Alerts(watch)
-        time.sleep(arguments.watch * 60)
-        steady = list(alerts.read)
-        print(f"Alerts in {arguments.watch:g} minutes of the load that was learned")
+        alerts = Alerts(watch.stdout)
+        time.sleep(watch_minutes * 60)
+        steady = alerts.until_now()
+        print(f"Alerts in {watch_minutes:g} minutes of the load that was learned")
         for service in services:
             own = [alert for _, alert in steady if alert["workload"] == service.name]
             print(f"  {service.name:10} {len(own)}")
@@ -92,9 +84,6 @@ def main() -> None:
         for service in services:
             print(f"Intrusion into {service.name}: seconds from the step to the alert")
             intrude(service, alerts)
-        watch.terminate()
-        watch.wait()
-        alerts.join()
 
 
 if __name__ == "__main__":

@@ -169,6 +169,12 @@ class BpfMap:
             value_size = (value_size + 7) // 8 * 8 * cpus
         return cls(descriptor, info.key_size, value_size, info.max_entries)
 
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes of the kernel, all of it, as the kernel reckons them."""
+        shown = Path(f"/proc/self/fdinfo/{self.descriptor}").read_text()
+        return int(shown.partition("memlock:")[2].split()[0])
+
     def lookup(self, key: bytes) -> bytes | None:
         """Value of a key, ``None`` where it is not there."""
         value = ctypes.create_string_buffer(self.value_size)

@@ -17,7 +17,7 @@ from baseline.kernel.agents import Agent, named
 from baseline.kernel.btf import VMLINUX, KernelTypes
 from baseline.kernel.capabilities import Capability
 from baseline.kernel.collector import Collector, loader_python, pinned_versions
-from baseline.kernel.program import BPFFS, Settings, fingerprint
+from baseline.kernel.program import BPFFS, THREAD_BYTES, Settings, fingerprint
 from baseline.kernel.rights import LOADING, SEEDING, missing, require_folders, user_name
 from baseline.kernel.structs import kernel_structs
 from baseline.syscalls import ARCHITECTURE
@@ -144,9 +144,9 @@ def _pins() -> Check:
 def _loading() -> Check:
     try:
         with Collector(cgroup2_mount()) as collector:
-            tables = sum(
-                m.max_entries * (m.key_size + m.value_size) for m in collector.maps.values()
-            )
+            # The places of threads are the one large table that only the program can open.
+            threads = THREAD_BYTES * Settings().places_of_threads
+            tables = threads + sum(m.memory for m in collector.maps.values())
     except BaselineError as error:
         return Check("loading", False, error.problem, error.way_out)
     return Check("loading", True, f"works; tables take about {tables >> 20} MiB of kernel memory")

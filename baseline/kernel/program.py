@@ -71,6 +71,9 @@ COUNT_CALL = ("count_call_at_run_queue", "count_call_anywhere")
 CGROUP_HOOKS = {"connect4": 10, "connect6": 11, "sendmsg4": 14, "sendmsg6": 15}
 """Function -> its ``enum bpf_attach_type`` (include/uapi/linux/bpf.h)."""
 
+THREAD_BYTES = 32
+"""Of the state of a thread, as in ``bpf/tracking.h``."""
+
 MAX_GROUPS = 4096
 """Group numbers, as in ``bpf/layout.h``; 0 is none."""
 
@@ -122,14 +125,18 @@ class Settings:
     thread_places: int = 262144
     shares: int = 8
 
+    @property
+    def places_of_threads(self) -> int:
+        """How many there are on this machine: more than there are ids would stay empty."""
+        pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
+        return min(self.thread_places, 1 << (pid_max - 1).bit_length())
+
     def defines(self) -> dict[str, int | str]:
         """The settings as macros, with what depends on this machine."""
-        pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
         return {
             **{name.upper(): value for name, value in asdict(self).items()},
             "CPUS": possible_cpus(),
-            # More than there are ids would stay empty.
-            "THREAD_PLACES": min(self.thread_places, 1 << (pid_max - 1).bit_length()),
+            "THREAD_PLACES": self.places_of_threads,
             "SLOT_QUOTA": (1 << self.slot_bits) // self.shares,
             "NGRAM_OVERFLOW_QUOTA": self.ngram_overflow // self.shares,
             "EXECUTION_QUOTA": self.max_executions // self.shares,

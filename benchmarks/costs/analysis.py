@@ -19,9 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from costs.needed import require_duckdb
 from costs.recording import write_enlarged
+from costs.rounds import ENOUGH
 from costs.running import run_alone
-from costs.targets import FIT_RATIO
+from costs.targets import FIT_RATIO, fit_over
 
 SOURCE = Path(__file__).parents[2] / "data" / "nginx" / "normal"
 
@@ -35,6 +37,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
         short: a hundred thousand rows in one round.
         say: told how far it has come.
     """
+    require_duckdb()
     rows = 100_000 if short else 10_000_000
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -44,7 +47,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
         say(f"{rows:,} rows are written")
         ours = [sys.executable, "-m", "baseline"]
         duckdb = [sys.executable, str(_AGGREGATION), str(recording)]
-        for number in range(1 if short else 3):
+        for number in range(1 if short else ENOUGH):
             commands = {
                 "fit": [*ours, "learn", "--from", recording, "--out", folder / f"models-{number}"],
                 "duckdb_plain": [*duckdb, "plain"],
@@ -62,22 +65,22 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
         "rounds": times,
         "processors": os.cpu_count(),
         **medians,
-        "fit_over_plain": medians["fit_s"] / medians["duckdb_plain_s"],
-        "fit_over_incidence": medians["fit_s"] / medians["duckdb_incidence_s"],
     }
 
 
 def report(result: dict[str, Any]) -> list[str]:
     """The result in lines of 80 columns."""
+    plain, incidence = (
+        fit_over(result["rounds"], other).median for other in ("duckdb_plain", "duckdb_incidence")
+    )
     return [
         f"{result['rows']:,} rows of n-grams; seconds of whole processes",
         f"baseline learn --from              {result['fit_s']:8.2f}",
         f"baseline export                    {result['export_s']:8.2f}",
         f"DuckDB, sums by n-gram             {result['duckdb_plain_s']:8.2f}",
         f"DuckDB, what a fit counts          {result['duckdb_incidence_s']:8.2f}",
-        f"Learning takes {result['fit_over_plain']:.1f} times as long as sums by n-gram (target"
-        f" {FIT_RATIO:g}),",
-        f"and {result['fit_over_incidence']:.2f} times as long as counting what a fit counts",
+        f"Learning takes {plain:.1f} times as long as sums by n-gram (target {FIT_RATIO:g}),",
+        f"and {incidence:.2f} times as long as counting what a fit counts",
     ]
 
 

@@ -5,7 +5,8 @@
 Run by the Python that has BCC, so it uses nothing but that and the standard library.  Maps are
 pinned where told.  It writes how many times the program ran while this process made 1,000 system
 calls, so nobody has to believe that it is attached; then it waits, and for each line ``off`` or
-``on`` takes the program from its raw tracepoint or puts it there again, and repeats the line.
+``on`` takes the program from its raw tracepoint or puts it there again, and writes how many times
+it ran then.
 """
 
 import os
@@ -52,7 +53,7 @@ def main() -> None:
             bpf.detach_raw_tracepoint(SYSTEM_CALLS)
         else:
             bpf.attach_raw_tracepoint(SYSTEM_CALLS, function)
-        print(line, end="", flush=True)
+        print(runs_of_own_calls(bpf), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from baseline.errors import BaselineError
+from costs.needed import require
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 
@@ -12,10 +13,11 @@ def compiled(name: str, folder: Path, *options: str) -> Path:
     """Compile ``NAME.c`` into a folder, unless it is there already; the executable.
 
     Raises:
-        BaselineError: it does not compile.
+        BaselineError: it does not compile, or there is no compiler.
     """
     executable = folder / name
     if not executable.exists():
+        require("cc")
         command: list[str | Path] = [
             "cc",
             "-O2",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from baseline.demo.cgroup import OwnCgroup
+from baseline.errors import BaselineError
 from baseline.workloads.cgroups import cgroup2_mount
 from costs.compiling import compiled
 from costs.cpus import processor_seconds
@@ -75,10 +76,13 @@ class Crowd:
         self.names = [f"{self._parent}/{index:04}" for index in range(number)]
 
     def __enter__(self) -> Self:
-        for name in self.names:
-            cgroup = OwnCgroup(name)
-            cgroup.folder.mkdir(parents=True)
-            self._processes.append(cgroup.start(self._arguments))
+        with ExitStack() as stack:
+            stack.push(self)  # what has begun until then ends, too
+            for name in self.names:
+                cgroup = OwnCgroup(name)
+                cgroup.folder.mkdir(parents=True)
+                self._processes.append(cgroup.start(self._arguments))
+            stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,6 +100,21 @@ def _remove(folder: Path) -> None:
             folder.rmdir()
             return
         time.sleep(0.05)
+
+
+NOTHING_LOST = "nothing lost"
+
+
+def lost(said: str) -> str:
+    """What a command says in the end that it lost: ``NOTHING_LOST``, or of what how much.
+
+    Raises:
+        BaselineError: it says nothing of it.
+    """
+    ends = re.findall(r"^(?:Watched|Wrote) .*; ([^;.]+)\.", said, re.M)
+    if not ends:
+        raise BaselineError(f"baseline did not end in order: {said[-500:]}", "Run it by hand")
+    return ends[-1]
 
 
 class Memory(NamedTuple):
@@ -164,6 +183,25 @@ class Agent:
         """What it told its user."""
         return self._log.read_text()
 
+    def lost(self) -> str:
+        """What it lost, once it has ended.
+
+        Raises:
+            BaselineError: it failed, or does not say.
+        """
+        if self.process.wait():
+            raise BaselineError(f"baseline failed: {self.said()[-500:]}", "Run it by hand")
+        return lost(self.said())
+
+    def require_all(self) -> None:
+        """Wait for its end, and insist that it lost nothing.
+
+        Raises:
+            BaselineError: it failed, or lost something.
+        """
+        if (what := self.lost()) != NOTHING_LOST:
+            raise BaselineError(f"baseline lost counts: {what}", "See what else the machine does")
+
     def cpu_seconds(self) -> float:
         """CPU time that it has had, of all its threads, in the kernel too."""
         return processor_seconds(self._cgroup)
@@ -182,11 +220,13 @@ class Cost(NamedTuple):
         first_percent: of one core in its first minute, when much is new to the kernel.
         cpu_seconds_an_hour: CPU time of its first hour.
         memory: at the end of what was measured.
+        lost: of all that the workloads did: who counts less of it is cheaper.
     """
 
     first_percent: float
     cpu_seconds_an_hour: float
     memory: Memory
+    lost: str
 
     @property
     def cpu_percent(self) -> float:
@@ -195,7 +235,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(agent: Agent, *, first: float, then: float) -> Cost:
-    """What an agent takes that has just begun to count.
+    """What an agent takes that has just begun to count; it is ended then.
 
     Args:
         agent: it.
@@ -204,7 +244,9 @@ def cost_of(agent: Agent, *, first: float, then: float) -> Cost:
     """
     early, late = (_share(agent, seconds) for seconds in (first, then))
     hour = early * _MINUTE + late * (_HOUR - _MINUTE)
-    return Cost(100 * early, hour, agent.memory())
+    memory = agent.memory()
+    agent.end()
+    return Cost(100 * early, hour, memory, agent.lost())
 
 
 def _share(agent: Agent, seconds: float) -> float:

@@ -14,9 +14,10 @@ from typing import Any
 
 from baseline.errors import KernelError
 from costs.cpus import SERVICE_CPUS
+from costs.needed import require
 from costs.probes import Empty, Nothing, Probe, bcc_program, wait_until, with_tracefs
 from costs.reporting import with_spread, wrapped
-from costs.rounds import ROUNDS, by_figure, in_turn, itself, over, spreads
+from costs.rounds import ROUNDS, by_figure, in_turn, itself, over, single, spreads
 from costs.syscalls import MILLISECONDS, SHORT_MILLISECONDS, Loops
 
 
@@ -71,6 +72,7 @@ class OtherTask(Probe):
     name = "other_task"
 
     def _attach(self, stack: ExitStack) -> None:
+        require("perf")
         asleep = stack.enter_context(subprocess.Popen(["sleep", "1000"]))
         stack.callback(asleep.kill)
         perf = subprocess.Popen(
@@ -163,6 +165,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
         "rounds": rounds,
         "floor": {
             "rounds": rounds,
+            "measured": single(measured),
             "ns": spreads(by_figure(measured, ["getppid"], itself))["getppid"],
             "over_none": spreads(by_figure(measured, ["getppid"], over("none")))["getppid"],
             "refused": refused,

@@ -29,6 +29,7 @@ from baseline.demo.services import started
 from baseline.errors import BaselineError
 from costs.compiling import compiled
 from costs.cpus import CLIENT_CPUS, SERVICE_CPUS, pinned
+from costs.needed import require
 from costs.probes import PARENT
 
 FILES = 40
@@ -61,10 +62,12 @@ class Load(ABC):
     Attributes:
         name: of the load.
         cgroup: of the service.
+        threads: how the threads of the service are named.
     """
 
     name: str
     cgroup: OwnCgroup
+    threads: tuple[str, ...]
 
     @abstractmethod
     def run(self, seconds: float) -> Throughput:
@@ -79,6 +82,7 @@ class Wrk(Load):
     """A small file from nginx, over sixteen connections that stay."""
 
     name = "nginx"
+    threads = ("nginx",)
 
     def __init__(self, server: Server) -> None:
         self.cgroup = server.cgroup
@@ -101,6 +105,8 @@ class Wrk(Load):
 
 class RedisBenchmark(Load):
     """GET or SET, over fifty connections."""
+
+    threads = ("redis-server",)
 
     def __init__(self, server: Server, command: str) -> None:
         self.name = f"redis_{command}"
@@ -126,6 +132,8 @@ class RedisBenchmark(Load):
 
 class Pgbench(Load):
     """One of pgbench's own scripts, over four sessions."""
+
+    threads = ("postgres",)
 
     def __init__(self, server: Postgres, builtin: str, folder: Path) -> None:
         self.name = f"pgbench_{builtin.partition('-')[0]}"
@@ -166,6 +174,7 @@ class Build(Load):
     """make and cc on small files: four processes for each."""
 
     name = "build"
+    threads = ("make", "sh", "cc", "cc1", "as")
 
     def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
         self.cgroup = cgroup
@@ -193,6 +202,7 @@ class Exec(Load):
     """``/bin/true``, one after the other."""
 
     name = "exec"
+    threads = ("exec_loop", "true")
 
     def __init__(self, cgroup: OwnCgroup, folder: Path) -> None:
         self.cgroup = cgroup
@@ -225,8 +235,9 @@ def loads() -> Iterator[list[Load]]:
     """All loads, their services running meanwhile.
 
     Raises:
-        BaselineError: a service does not start.
+        BaselineError: a service does not start, or a program is missing.
     """
+    require("wrk", "redis-benchmark", "make", "cc")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sources, logs = folder / "sources", folder / "logs"

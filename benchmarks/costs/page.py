@@ -7,8 +7,19 @@ from string import Template
 from typing import Any
 
 from costs.floor import TRIED
-from costs.targets import mean_loss, table, targets
+from costs.reporting import with_interval
+from costs.targets import mean_row, summary, table, targets
 
+PARTS = {
+    "syscalls": "System calls",
+    "services": "Services",
+    "floor": "The floor",
+    "agent": "The agent",
+    "scaling": "Growth",
+    "analysis": "Learning",
+}
+_QUARTILES = """
+Of system calls and of the floor both are quartiles: their rounds were not kept one by one."""
 TEMPLATE = Path(__file__).with_name("page.template.md")
 
 
@@ -20,16 +31,15 @@ def page(result: Mapping[str, Any]) -> str:
             must be there.
     """
     reached = list(targets(result))
-    clearly = sum(target.reached and target.is_clear for target in reached)
-    unclear = sum(not target.is_clear for target in reached)
-    summary = f"{clearly} of {len(reached)} are clearly reached, {unclear} are unclear."
     mitigations = "\n".join(f"- {name}: {state}" for name, state in result["mitigations"].items())
     return Template(TEMPLATE.read_text()).substitute(
-        machine=result["machine"],
-        date=result["date"],
-        load_average=f"{result['load_average_before']:.1f}",
+        runs="\n".join(_runs(result["runs"])),
         mitigations=mitigations or "- none",
-        summary=summary,
+        summary=summary(reached),
+        quartiles="" if "measured" in result["syscalls"] else _QUARTILES,
+        thrown_away="; a slice before them is thrown away"
+        if "measured" in result["services_run"]
+        else "",
         targets="\n".join(table(reached)),
         syscalls=_block("syscalls", result),
         services=_block("services", result),
@@ -55,12 +65,28 @@ def _block(part: str, result: Mapping[str, Any]) -> str:
     return "\n".join(["```", *module.report(result if whole else result[part]), "```"])
 
 
+def _runs(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Of each part when, of what and on what it was measured, as Markdown has tables."""
+    rows = [
+        f"| {name} | {run['date']} | {run['commit']} | {_load(run)} | {run['machine']} |"
+        for part, name in PARTS.items()
+        if (run := runs.get(part))
+    ]
+    return [
+        "| part | date | commit | load average before | machine |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _load(run: Mapping[str, Any]) -> str:
+    load = run["load_average_before"]
+    return "not known" if load is None else f"{load:.1f}"
+
+
 def _losses(result: Mapping[str, Any]) -> dict[str, str]:
-    below = result["loss"]["percent_below_none"]
-    return {
-        f"loss_{kind}": f"{mean_loss(below, kind):.1f} %"
-        for kind in ("empty", "baseline", "bpftrace", "stream")
-    }
+    means = mean_row(result["loss"]["percent_below_none"])
+    return {f"loss_{kind}": f"{with_interval(mean)} %" for kind, mean in means.items()}
 
 
 def _floor(floor: Mapping[str, Any]) -> dict[str, str]:

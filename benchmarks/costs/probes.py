@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from baseline.resources import resource_directory
 from baseline.window import Window
 from baseline.workloads.cgroups import CgroupSelector, cgroup2_mount, cgroup_id
 from costs.compiling import compiled
+from costs.needed import require
 
 PARENT = "baseline-costs"
 """All cgroups of these benchmarks are below it, so that a probe can look at all of them."""
@@ -206,9 +208,12 @@ class Bpftrace(Probe):
 
     name = "bpftrace"
     counts = True
+    by_name: Counter[str]
+    """Name of a thread -> calls of all that are called so."""
     text: ClassVar[str] = "tracepoint:raw_syscalls:sys_enter { @[comm, args->id] = count(); }"
 
     def _attach(self, stack: ExitStack) -> None:
+        require("bpftrace")
         output = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "output"
         process = subprocess.Popen(
             with_tracefs(["bpftrace", "-o", output, "-e", self.text]),
@@ -225,14 +230,17 @@ class Bpftrace(Probe):
             except subprocess.TimeoutExpired:
                 process.kill()
                 _, complaints = process.communicate()
-            written = output.read_text()
-            counts = re.findall(r"^@\[.*, \d+\]: (\d+)$", written, re.M)
+            written = output.read_text() if output.exists() else ""
+            counts = re.findall(r"^@\[(.*), \d+\]: (\d+)$", written, re.M)
             if process.returncode or not counts:
                 raise KernelError(
                     f"bpftrace ended with {process.returncode}: {complaints}{written[-500:]}",
                     "Run it by hand",
                 )
-            self.seen = Seen(sum(map(int, counts)))
+            self.by_name = Counter()
+            for thread, count in counts:
+                self.by_name[thread] += int(count)
+            self.seen = Seen(self.by_name.total())
 
         stack.callback(end)
         wait_until(lambda: output.exists() and output.stat().st_size > 0, "bpftrace", process)
@@ -276,23 +284,31 @@ class Stream(Probe):
         parent = cgroup_id(cgroup2_mount() / PARENT)
         text = self.text.replace("PARENT", f"{parent}ULL")
         self._program = stack.enter_context(bcc_program(text, {"events": ring, "lost": lost}))
-        process = subprocess.Popen(
-            [compiled("stream_reader", folder, "-lbpf"), ring, lost],
-            stdout=subprocess.PIPE,
-            text=True,
+        reader = stack.enter_context(
+            subprocess.Popen(
+                [compiled("stream_reader", folder, "-lbpf"), ring, lost],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         )
-        if process.stdout is None or process.stdout.readline() != "reading\n":
+        stack.callback(reader.kill)
+        self._reader = reader
+        if reader.stdout is None or reader.stdout.readline() != "reading\n":
             raise KernelError("The reader of the stream did not start", "Is libbpf-dev installed")
+        stack.callback(self._ask)
 
-        def end() -> None:
-            process.terminate()
-            self.seen = Seen(*map(int, process.communicate()[0].split()))
-
-        stack.callback(end)
+    def _ask(self) -> None:
+        """What has been seen until now, all that is in the buffer too."""
+        self._reader.send_signal(signal.SIGUSR1)
+        answer = self._reader.stdout.readline() if self._reader.stdout else ""
+        if not answer:
+            raise KernelError("The reader of the stream has ended", "Run it by hand")
+        self.seen = Seen(*map(int, answer.split()))
 
     def pause(self) -> None:
         """Detach it; the reader waits for more."""
         self._program.switch("off")
+        self._ask()
 
     def resume(self) -> None:
         """Attach it again."""
@@ -308,6 +324,7 @@ class PerfTrace(Probe):
     _line: ClassVar[str] = r"^   [a-z]\w* +(\d+)"
 
     def _attach(self, stack: ExitStack) -> None:
+        require(self._command[0])
         self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self._runs = 0
         stack.callback(self._add_up)
@@ -352,12 +369,17 @@ class BccProgram(NamedTuple):
         """Put it on its raw tracepoint, ``on``, or take it away, ``off``; returns when done.
 
         Raises:
-            KernelError: it could not be.
+            KernelError: it could not be: it did not run on each call then, or still ran.
         """
         self.commands.write(f"{state}\n")
         self.commands.flush()
-        if self.answers.readline() != f"{state}\n":
-            raise KernelError(f"A program cannot be switched {state}", "Run `baseline doctor`")
+        answer = self.answers.readline()
+        if not answer or (int(answer) < OWN_CALLS if state == "on" else int(answer)):
+            raise KernelError(
+                f"A program cannot be switched {state}: it ran {answer.strip() or 'no more'} times"
+                f" in {OWN_CALLS} calls",
+                "Run `baseline doctor`",
+            )
 
 
 @contextmanager

@@ -36,6 +36,11 @@ def with_spread(figures: Mapping[str, float]) -> str:
     return f"{median:+.{digits}f} ±{half:.{digits}f}"
 
 
+def with_interval(figures: Mapping[str, float]) -> str:
+    """The median, and low and high in brackets."""
+    return f"{figures['median']:+.1f} ({figures['low']:.1f} to {figures['high']:.1f})"
+
+
 def wrapped(text: str, indent: str = "") -> list[str]:
     """Text in lines of at most 80 columns."""
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)

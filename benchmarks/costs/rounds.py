@@ -31,8 +31,12 @@ ROUNDS = 7
 CONFIDENCE = 0.95
 
 
+ENOUGH = 6
+"""Values of which an interval can hold the median with ``CONFIDENCE``."""
+
+
 class Spread(NamedTuple):
-    """The median of all rounds, and its quartiles or interval, whichever function made it."""
+    """The median of all rounds, and the ends of an interval that holds the true one."""
 
     low: float
     median: float
@@ -76,24 +80,21 @@ def by_figure(
     rounds: Sequence[Round],
     names: Iterable[str],
     figure_of: FigureOf,
-    spread: Callable[[Sequence[float]], Spread] | None = None,
 ) -> dict[str, dict[str, Spread]]:
-    """Figure -> probe -> median over the rounds, with what is around it.
+    """Figure -> probe -> median over the rounds, with an interval for it.
 
     Args:
         rounds: at least one.
         names: of the figures.
         figure_of: what is said of each.
-        spread: of the rounds; their quartiles unless told otherwise.
     """
-    spread = spread or quartiles
     found: dict[str, dict[str, Spread]] = {}
     for name in names:
         for kind in rounds[0]:
             values = [figure_of(r, kind, name) for r in rounds]
             known = [value for value in values if value is not None]
             if known:
-                found.setdefault(name, {})[kind] = spread(known)
+                found.setdefault(name, {})[kind] = interval(known)
     return found
 
 
@@ -135,26 +136,30 @@ def percent_above(reference: str) -> FigureOf:
     return above
 
 
-def quartiles(values: Sequence[float]) -> Spread:
-    """Of at least one value."""
-    if len(values) == 1:
-        return Spread(values[0], values[0], values[0])
-    return Spread(*statistics.quantiles(values, n=4, method="inclusive"))
-
-
 def interval(values: Sequence[float]) -> Spread:
     """The median, and an interval that holds the true one with at least 95 %.
 
     Whatever the distribution: as many values are above the true median as heads come up in as many
     throws, so it is between the k-th smallest and the k-th largest value but with the probability
     of fewer than k heads or fewer than k tails (David and Nagaraja, Order Statistics, 2003,
-    section 7.1).  Fewer than six values are all in the interval, and that is less than 95 %.
+    section 7.1).  Fewer than ``ENOUGH`` values are all in the interval, and that is less than 95 %.
     """
     ordered = sorted(values)
     throws = len(ordered)
     exactly = (math.comb(throws, heads) / 2**throws for heads in range(throws // 2))
     rank = max(1, sum(2 * tail <= 1 - CONFIDENCE for tail in itertools.accumulate(exactly)))
     return Spread(ordered[rank - 1], statistics.median(ordered), ordered[-rank])
+
+
+def single(rounds: Sequence[Round]) -> dict[str, dict[str, list[float]]]:
+    """Probe -> figure -> what it was in each round, to five digits, as JSON has it."""
+    return {
+        kind: {
+            name: [float(f"{r[kind][name]:.5g}") for r in rounds if name in r[kind]]
+            for name in rounds[0][kind]
+        }
+        for kind in rounds[0]
+    }
 
 
 def medians(table: Mapping[str, Mapping[str, Spread]]) -> dict[str, dict[str, float]]:

@@ -12,9 +12,20 @@ from baseline.demo.cgroup import OwnCgroup
 from baseline.errors import BaselineError
 from costs.compiling import compiled
 from costs.cpus import CPUS, SERVICE_CPUS
+from costs.needed import require
 from costs.probes import ALL, PARENT, Probe
 from costs.reporting import spread_table
-from costs.rounds import ROUNDS, Figures, by_figure, in_turn, itself, medians, over, spreads
+from costs.rounds import (
+    ROUNDS,
+    Figures,
+    by_figure,
+    in_turn,
+    itself,
+    medians,
+    over,
+    single,
+    spreads,
+)
 
 LOADS = ("getppid", "mix", "long_tail")
 MILLISECONDS, SHORT_MILLISECONDS = 300, 100
@@ -107,6 +118,8 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
         BaselineError: a probe did not run, or did not see what was called.
     """
     kinds = {kind.name: kind for kind in ALL if not short or kind.name in QUICK}
+    if not short:
+        require("bpftrace", "perf", "strace")
     rounds = rounds or (3 if short else ROUNDS)
     with Loops(SHORT_MILLISECONDS if short else MILLISECONDS) as loops:
         measured = in_turn(list(kinds), rounds, lambda name: loops.measure(kinds[name]), say)
@@ -121,6 +134,7 @@ def measure(*, rounds: int | None, short: bool, say: Callable[[str], None]) -> d
         "ns_per_syscall_all_cpus": together,
         "syscalls": {
             "rounds": rounds,
+            "measured": single(measured),
             "spread": spreads(times),
             "least": {
                 load: {kind: min(r[kind][f"least {load}"] for r in measured) for kind in kinds}

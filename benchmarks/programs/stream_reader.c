@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a ring buffer of one event for each system call and counts them by call, as small a consumer
-// as there can be.  On SIGTERM it prints how many it read and how many found no room.
+// as there can be.  On SIGUSR1 it reads what is there and prints how many it has read and how many
+// found no room.
 //
 //   stream_reader RING_PIN LOST_PIN
 #include <bpf/bpf.h>
@@ -17,13 +18,13 @@ struct event {
 	uint64_t call;
 };
 
-static volatile sig_atomic_t ended;
+static volatile sig_atomic_t asked;
 static uint64_t by_call[1024], events;
 
-static void end(int signal)
+static void ask(int signal)
 {
 	(void)signal;
-	ended = 1;
+	asked = 1;
 }
 
 static int read_event(void *context, void *data, size_t size)
@@ -58,19 +59,21 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	signal(SIGTERM, end);
+	signal(SIGUSR1, ask);
 	lost = bpf_obj_get(argv[2]);
 	ring = ring_buffer__new(bpf_obj_get(argv[1]), read_event, NULL, NULL);
 	if (lost < 0 || !ring)
 		return 1;
 	puts("reading");
-	fflush(stdout);
-	while (!ended) {
+	for (;;) {
+		fflush(stdout);
 		waited = ring_buffer__poll(ring, 100);
 		if (waited < 0 && waited != -EINTR)
 			return 1;
+		if (asked) {
+			asked = 0;
+			ring_buffer__consume(ring);
+			printf("%lu %lu\n", events, lost_events(lost));
+		}
 	}
-	ring_buffer__consume(ring);
-	printf("%lu %lu\n", events, lost_events(lost));
-	return 0;
 }

@@ -1,5 +1,6 @@
 """Each way to look at system calls did look, on the real kernel, and says so where it did not."""
 
+import io
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from costs.cpus import CPUS
 from costs.probes import (
     ALL,
     PARENT,
+    BccProgram,
     Empty,
     Nothing,
     Probe,
@@ -116,6 +118,33 @@ def test_all_that_would_beat_the_floor_is_tried_or_refused() -> None:
     assert {*result["ns"], *result["refused"]} == {kind.name for kind in floor.TRIED}
     assert {"none", "empty", "one_call", "other_task", "seccomp", "dispatch"} <= {*result["ns"]}
     assert all(figures["median"] > 0 for figures in result["ns"].values())
+
+
+@pytest.mark.kernel
+def test_the_empty_program_runs_again_when_it_is_back_on_its_hook() -> None:
+    with Empty() as probe:
+        for _ in range(2):
+            probe.pause()
+            probe.resume()
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "is_so"),
+    [
+        ("on", "1003\n", True),
+        ("on", "0\n", False),
+        ("on", "", False),
+        ("off", "0\n", True),
+        ("off", "1000\n", False),
+    ],
+)
+def test_a_program_is_on_its_hook_only_if_it_ran(state: str, answer: str, is_so: bool) -> None:
+    program = BccProgram(1000, io.StringIO(), io.StringIO(answer))
+    if is_so:
+        program.switch(state)
+    else:
+        with pytest.raises(KernelError, match=f"cannot be switched {state}: it ran"):
+            program.switch(state)
 
 
 def test_reports_of_perf_and_strace_are_added_up() -> None:

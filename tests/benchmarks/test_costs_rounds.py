@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from costs.reporting import spread_table
 from costs.rounds import (
+    CONFIDENCE,
+    ENOUGH,
     by_figure,
     in_turn,
     interval,
@@ -12,7 +14,7 @@ from costs.rounds import (
     over,
     percent_above,
     percent_below,
-    quartiles,
+    single,
     spreads,
 )
 
@@ -83,9 +85,12 @@ def test_what_a_probe_does_not_have_is_left_out() -> None:
     assert by_figure(rounds, ["lost"], itself) == {"lost": {"stream": (7.0, 7.0, 7.0)}}
 
 
-def test_quartiles_are_those_of_the_rounds() -> None:
-    assert quartiles([3.0]) == (3.0, 3.0, 3.0)
-    assert quartiles([5.0, 1.0, 2.0, 4.0, 3.0]) == (2.0, 3.0, 4.0)
+def test_single_rounds_are_kept_in_their_order() -> None:
+    rounds = [{"none": {"get": 100.0 / n}, "empty": {"get": 9.0, "lost": 0}} for n in (3, 1)]
+    assert single(rounds) == {
+        "none": {"get": [33.333, 100.0]},
+        "empty": {"get": [9.0, 9.0], "lost": [0.0, 0.0]},
+    }
 
 
 @pytest.mark.parametrize(
@@ -96,6 +101,12 @@ def test_the_interval_of_a_median_is_that_of_the_sign_test(number: int, rank: in
     assert interval(values) == (rank, (number + 1) / 2, number + 1 - rank)
 
 
+def test_six_values_are_enough_for_an_interval_and_five_are_not() -> None:
+    for number, is_enough in ((ENOUGH - 1, False), (ENOUGH, True)):
+        # All are above the median, or all below, with this probability.
+        assert (2 * 0.5**number <= 1 - CONFIDENCE) == is_enough
+
+
 def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
     numbers = np.random.default_rng(0).exponential(size=(4000, 28))
     intervals = [interval(list(row)) for row in numbers]
@@ -104,10 +115,9 @@ def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
     assert held == pytest.approx(0.964, abs=4 * (0.964 * 0.036 / 4000) ** 0.5)
 
 
-def test_other_spreads_can_be_asked_for() -> None:
+def test_what_is_said_of_rounds_is_their_median_and_its_interval() -> None:
     rounds = [{"none": {"get": float(n)}} for n in range(1, 10)]
-    assert by_figure(rounds, ["get"], itself)["get"]["none"] == (3.0, 5.0, 7.0)
-    assert by_figure(rounds, ["get"], itself, interval)["get"]["none"] == (2.0, 5.0, 8.0)
+    assert by_figure(rounds, ["get"], itself)["get"]["none"] == (2.0, 5.0, 8.0)
 
 
 def test_tables_have_80_columns() -> None:
@@ -117,4 +127,4 @@ def test_tables_have_80_columns() -> None:
     assert max(map(len, lines)) <= 80
     assert "+12346 ±62346" in lines[1]
     assert "strace" not in lines[0]
-    assert spreads({"x": {"y": quartiles([1.23456])}})["x"]["y"]["high"] == 1.235
+    assert spreads({"x": {"y": interval([1.23456])}})["x"]["y"]["high"] == 1.235

@@ -6,6 +6,7 @@ import sys
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -322,7 +323,7 @@ def test_figures_of_traces(
 def test_figures_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_shil(tmp_path / "data")
     methods = judge("shil", tmp_path / "data", capsys)
-    assert list(methods) == ["baseline", *ROW_PEERS]
+    assert list(methods) == ["baseline", "baseline alerts", *ROW_PEERS]
     keys = ["fpr", "detected", "detected_by_chance", "lead_s", "false_alarms_per_hour"]
     for figures in methods.values():
         assert list(figures) == keys
@@ -331,6 +332,22 @@ def test_figures_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert methods[name]["detected"] == 1.0
     assert methods["unseen-calls"]["fpr"] == 0.0
     assert methods["unseen-calls"]["lead_s"] == pytest.approx(0.1)
+
+
+def test_false_positives_are_rows_of_ours_as_of_the_peers(tmp_path: Path) -> None:
+    """A row of a new call is above the threshold each time; it is told once."""
+    write_shil(tmp_path)
+    with shil_cases(tmp_path) as files:
+        case = files[0].read()
+    run, _ = case.attacked[0]
+    strange = run.counts.copy()
+    strange[5:25:5] = [0, 0, 0, 1000]
+    attack = Attack(30, 31)
+    alarms = ours.row_alarms(
+        replace(case, attacked=[(Run("strange", run.times, strange), attack)]), 0.001
+    )
+    assert np.flatnonzero(alarms.rows[0][:30]).tolist() == [5, 10, 15, 20]
+    assert np.flatnonzero(alarms.alerts[0][:30]).tolist() == [5]
 
 
 @pytest.mark.parametrize(("dataset", "write"), [("adfa-ld", write_adfa_ld), ("shil", write_shil)])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from latency import names_in
+from latency import Newcomer, names_in, table
 
 from baseline.alerts.backtest import alerts_of
 from baseline.model.score import Signal
@@ -10,6 +10,14 @@ from baseline.model.workload_model import WorkloadModel
 from baseline.recordings import Recording
 
 NGINX = Path(__file__).parents[2] / "data" / "nginx"
+
+
+def test_the_table_says_how_long_was_learned_and_at_what_budget() -> None:
+    events = [Newcomer("peer", 0, "peer", "7", began=1_000_000, told=3_500_000)]
+    lines = list(table([*events, Newcomer("program", 1, "program", "x", began=1)], 2.5))
+    assert lines[0] == "learned for 2.5 minutes, at a budget of 60/hour"
+    assert lines[-1].split() == ["all", *["2.50"] * 4, "2", "1"]
+    assert max(map(len, lines)) <= 80
 
 
 def test_everything_new_has_a_name() -> None:

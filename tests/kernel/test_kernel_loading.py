@@ -1,6 +1,7 @@
 """The program's life: loaded once, taken over, left behind on purpose only, taken away whole."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from baseline.errors import KernelError, OutputError
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.btf import KernelTypes
 from baseline.kernel.collector import Collector, loader_python, pinned_versions
+from baseline.kernel.doctor import examine
 from baseline.kernel.program import (
     CGROUP_HOOKS,
     COUNT_CALL,
@@ -23,6 +25,7 @@ from baseline.kernel.program import (
     PIN_ROOT,
     RAW_TRACEPOINTS,
     SYSTEM_CALLS,
+    THREAD_BYTES,
     Settings,
     fingerprint,
 )
@@ -44,6 +47,23 @@ def test_everything_is_pinned_once(command: Callable[..., OtherCommand], cgroup:
     links = {LINK_PREFIX + name for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)}
     assert {path.name for path in PIN.iterdir()} == {*MAPS, *links}
     assert pinned_versions() == [PIN]
+
+
+def test_the_doctor_says_how_much_memory_the_tables_take(
+    command: Callable[..., OtherCommand], cgroup: Cgroup
+) -> None:
+    command(cgroup.path)
+    links = [PIN / f"{LINK_PREFIX}{name}" for name in (*RAW_TRACEPOINTS, *CGROUP_HOOKS)]
+    maps = {name: its for link in links for name, its in maps_of(link).items()}
+    assert maps["threads"]["bytes_value"] == THREAD_BYTES
+    assert maps["threads"]["max_entries"] == Settings().places_of_threads
+    *_, loading = examine()
+    (said,) = re.findall(r"tables take about (\d+) MiB", loading.detail)
+    # Names are cut off; of those that only the program can open only this one is large.
+    large = {name[:15] for name in MAPS} | {"threads"}
+    taken = sum(maps[name]["bytes_memlock"] for name in large)
+    assert int(said) in {taken >> 20, (taken - 4096) >> 20}  # beside its places it has a head
+    assert sum(its["bytes_memlock"] for its in maps.values()) - taken < 1 << 20
 
 
 @pytest.mark.parametrize("hook", CGROUP_HOOKS)
