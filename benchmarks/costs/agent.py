@@ -72,6 +72,7 @@ def measure(*, short: bool, say: Callable[[str], None]) -> dict[str, Any]:
     return {
         "workloads": workloads,
         "seconds": SHORT if short else LONG,
+        "start_s": statistics.median(starts[str(AGENT_WORKLOADS)]),
         "starts": starts,
         "model_load_ms": 1000 * load / numbers[-1],
         "recorded_bytes_a_day": recorded,
