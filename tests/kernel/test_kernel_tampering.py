@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from expected import Names, ending_in, known_run, ngrams, peers, started
 from inspecting import bpftool, maps_of, succeed
@@ -18,7 +19,8 @@ from watching import Cgroup, OtherCommand, Watch, Watched, release
 
 from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.collector import loader_python
-from baseline.kernel.layout import CONTROL, GROUP_ENDED, GROUP_WIPED
+from baseline.kernel.layout import CONTROL, COUNTER, GROUP_ENDED, GROUP_WIPED
+from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.program import (
     COUNTING_PIN,
     LINK_PREFIX,
@@ -428,3 +430,58 @@ def test_a_control_record_that_is_rewritten(
     (what,) = told(watching)
     assert f"control record ({field})" in what
     assert told(watching) == [what]
+
+
+@leaves_it_damaged
+@pytest.mark.parametrize("field", ["unattributed", "groups_exhausted"])
+def test_a_count_of_losses_of_all_that_is_lowered(
+    cgroup: Cgroup, watch: Callable[..., Watch], field: str
+) -> None:
+    watching = watch(cgroup.path)
+    with LoadedProgram(PIN) as program:
+        program.control[field] += 5
+        assert told(watching) == []
+        program.control[field] -= 3
+    (what,) = told(watching)
+    assert f"control record ({field})" in what
+    assert told(watching) == [what]
+
+
+@leaves_it_damaged
+@pytest.mark.parametrize(
+    "field", ["events", "events_held_back", "events_lost", "lineages_lost", "images_lost"]
+)
+def test_a_count_of_losses_that_is_lowered(watched: Watched, field: str) -> None:
+    run_known(watched)
+    with LoadedProgram(PIN) as program:
+        (number,) = np.flatnonzero(program.owners["cgroup"] == cgroup_id(watched.folder))
+        program.ledgers[field][number] += 5
+        assert told(watched.watch) == []
+        program.ledgers[field][number] -= 3
+    (what,) = told(watched.watch)
+    assert f"lowered the counts of what was lost of {watched.path}: " in what
+    run_known(watched)
+    assert told(watched.watch) == [what]
+
+
+@leaves_it_damaged
+@pytest.mark.parametrize("field", ["ngrams_lost", "executions_lost", "connections_lost"])
+def test_a_count_of_losses_that_is_lowered_lets_the_ledger_not_add_up(
+    watched: Watched, field: str
+) -> None:
+    def add_up() -> bool:
+        windows = [o for o in watched.watch.source.observations(0.001) if isinstance(o, Window)]
+        return all(window.ledger.adds_up for window in windows)
+
+    with LoadedProgram(PIN) as program:
+        (number,) = np.flatnonzero(program.owners["cgroup"] == cgroup_id(watched.folder))
+        lost = program.ledgers[field]
+        if field == "ngrams_lost":  # what was counted of these is elsewhere, of each processor
+            counted = program.mapped("counters", COUNTER, writable=True)["calls"]
+        else:
+            counted = program.ledgers[field.removesuffix("_lost")]
+        lost[number] += 500
+        counted[number] += 500
+        assert add_up()
+        lost[number] -= 300
+        assert not add_up()
