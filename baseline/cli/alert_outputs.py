@@ -71,6 +71,10 @@ class AlertOutputs:
         for sink in self._sinks:
             sink.write_interference(interference)
 
+    def have_delivered(self) -> bool:
+        """Whether all that was taken is where it should go, or can never get there."""
+        return all(delivery.has_delivered() for delivery in self.deliveries.values())
+
     def require_delivered(self, verdict: int = 0) -> None:
         """Own up to what did not arrive.
 

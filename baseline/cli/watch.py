@@ -127,7 +127,7 @@ def command(
     metrics, server = _metrics(address, learned)
     give_back()
     losses = LossReport(say)
-    keeping = Keeping()
+    keeping = Keeping(lambda: outputs.have_delivered())  # noqa: PLW0108 - they come later
     interferences = 0
     with (
         StopSignals() as stop,
@@ -155,8 +155,7 @@ def command(
         for observation in opened.observations:
             if isinstance(observation, Interference):
                 interferences += 1
-                outputs.write_interference(observation)
-                keeping.told()
+                outputs.write_interference(observation)  # no counts say so: nothing to be kept
                 continue
             watching.take(observation)
             for workload in detector.workloads_without_model():

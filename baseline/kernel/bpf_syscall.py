@@ -202,13 +202,15 @@ class BpfMap:
         buffer = ctypes.create_string_buffer(value, self.value_size)
         _bpf(_MAP_UPDATE_ELEM, self._element(key, ctypes.addressof(buffer), flags))
 
-    def delete(self, key: bytes) -> None:
-        """Remove a key; one that is not there is no error."""
+    def delete(self, key: bytes) -> bool:
+        """Remove a key; whether it was there."""
         try:
             _bpf(_MAP_DELETE_ELEM, self._element(key, 0))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
+            return False
+        return True
 
     def pop(self) -> bytes | None:
         """Take the first value of a queue, ``None`` where it is empty."""

@@ -118,6 +118,10 @@ class Reclaimer:
             cgroup = int(self._owners["cgroup"][number])
             tracked = self._program.maps["tracked"].lookup(cgroup.to_bytes(8, "little"))
             is_ours = tracked is not None and int.from_bytes(tracked, "little") == number
+            if not is_ours:  # another number may be that cgroup's by now: nobody shall mix them up
+                self._owners["cgroup"][number] = 0
+                if tracked is None:
+                    self._program.maps["cgroup_paths"].delete(cgroup.to_bytes(8, "little"))
             self._owners["epoch"][number] = 0
             self._owners["state"][number] = layout.GROUP_TRACKED if is_ours else layout.GROUP_ENDED
             self._stamped.pop(number, None)

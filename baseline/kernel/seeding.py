@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from baseline.kernel.loaded import LoadedProgram
 from baseline.workloads.cgroups import cgroup_id
 
 _PROC = Path("/proc")
+
+_PF_EXITING = 4  # of linux/sched.h
 
 
 def seed(program: LoadedProgram, cgroup: Path, group: int) -> int:
@@ -76,7 +79,8 @@ class _Seeder:
             return self.lineages[pid]
         self.lineages[pid] = ()  # ends a loop of parents, which reused process ids could make
         try:
-            parent = _parent(pid)
+            status = _status(pid)
+            parent = status.parent
             inherited = self.lineage(parent, members) if parent in members else ()
             image = running_image(_PROC / str(pid))
         except PermissionError:
@@ -92,7 +96,7 @@ class _Seeder:
         record["lineage"][: len(inherited)] = inherited
         record["group"] = self._group
         with self._no_room_counts_as("lineages_lost"):
-            self._set(pid.to_bytes(4, "little"), record.tobytes())
+            self._set(pid, status, record.tobytes())
         # After the lineage: a name that no lineage has may be swept away.
         images = self._maps["images"]
         if images.lookup(image_hash.to_bytes(8, "little")) is None:
@@ -100,16 +104,22 @@ class _Seeder:
                 images.update(image_hash.to_bytes(8, "little"), image.tobytes())
         return inherited
 
-    def _set(self, pid: bytes, record: bytes) -> None:
-        processes = self._maps["processes"]
+    def _set(self, pid: int, status: "_Status", record: bytes) -> None:
+        processes, key = self._maps["processes"], pid.to_bytes(4, "little")
+        is_new = True
         try:
-            processes.insert(pid, record)
+            processes.insert(key, record)
             self._ledger["processes"] += 1
         except FileExistsError:
             # What the kernel saw is better, unless it saw it for an outer or a former group.
-            known = processes.lookup(pid)
-            if known and np.frombuffer(known, layout.PROCESS)[0]["group"] != self._group:
-                processes.update(pid, record)
+            known = processes.lookup(key)
+            if not known or np.frombuffer(known, layout.PROCESS)[0]["group"] == self._group:
+                return
+            processes.update(key, record)
+            is_new = False
+        # Who ended before that took nothing along, and the next of this id would inherit it.
+        if not _still_runs(pid, status) and processes.delete(key):
+            self._ledger["processes"] -= is_new
 
     @contextlib.contextmanager
     def _no_room_counts_as(self, counter: str) -> Iterator[None]:
@@ -121,7 +131,34 @@ class _Seeder:
             self._ledger[counter] += 1
 
 
-def _parent(pid: int) -> int:
+class _Status(NamedTuple):
+    """What tells a process from a later one of its id.
+
+    Attributes:
+        parent: its id.
+        started: in ticks since the machine started.
+        is_ending: it has begun to end.
+    """
+
+    parent: int
+    started: int
+    is_ending: bool
+
+
+def _status(pid: int) -> _Status:
+    """Of a process, see proc_pid_stat(5).
+
+    Raises:
+        OSError: there is none.
+    """
     # The name may hold blanks and brackets; what follows its last bracket does not.
     fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    return int(fields[1])
+    return _Status(int(fields[1]), int(fields[19]), bool(int(fields[6]) & _PF_EXITING))
+
+
+def _still_runs(pid: int, status: _Status) -> bool:
+    """Whether a process is the one that it was, and has not begun to end."""
+    with contextlib.suppress(OSError):
+        now = _status(pid)
+        return now.started == status.started and not now.is_ending
+    return False

@@ -30,6 +30,10 @@ _COARSE = 10**9
 
 _FOR_EVER = {"image_seed", "serial"}
 
+_FIELDS = layout.LEDGER.names or ()
+_UNCONFIRMED = slice(_FIELDS.index("events"), _FIELDS.index("images_lost") + 1)
+"""What a ledger says of first sights and shortages; all else of it has to agree with the tables."""
+
 _START_AGAIN = "run `baseline unload` and start again"
 
 
@@ -58,6 +62,8 @@ class Tampering:
         self._serial = collector.serial.to_bytes(8, "little")
         self._cpus = {cpu: cpu.to_bytes(4, "little") for cpu in range(possible_cpus())}
         self._control = collector.control.copy()
+        self._ledgers = collector.ledgers.view("<i8").reshape(len(collector.ledgers), -1)
+        self._losses = self._ledgers[:0, _UNCONFIRMED].copy()  # of the groups so far
         self._groups: dict[int, Tracked] = {}
         self._numbers = np.empty(0, np.int64)  # of these groups
         self._cgroups = np.empty(0, np.uint64)  # and their ids
@@ -84,6 +90,7 @@ class Tampering:
             *self._changed_pins(),
             *self._stopped_processors(),
             *self._changed_control(),
+            *self._lowered_losses(),
             *self._changed_owners(before),
         ]
         if self._has_changed("tracked") or not are_same or self._unnamed:
@@ -163,6 +170,20 @@ class Tampering:
             yield (
                 f"Somebody changed the program's control record ({_listed(wrong)}): programs and "
                 f"losses may be misnamed; {_START_AGAIN}"
+            )
+
+    def _lowered_losses(self) -> Iterable[str]:
+        """Ledgers that say that less was lost than before, of groups that live: they only grow."""
+        before = self._losses
+        now = self._losses = self._ledgers[: self._collector.groups, _UNCONFIRMED].copy()
+        lowered = now[: len(before)] < before
+        if not lowered.any():
+            return
+        owners = map(self._tracker.whose, np.flatnonzero(lowered.any(axis=1)).tolist())
+        if paths := [its.path for its in owners if its]:
+            yield (
+                f"Somebody lowered the counts of what was lost of {_listed(paths)}: lost first "
+                "sights and names may be missing from its ledger"
             )
 
     def _changed_owners(self, before: Mapping[int, Tracked]) -> Iterable[str]:

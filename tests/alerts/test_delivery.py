@@ -116,6 +116,24 @@ def test_the_end_does_not_wait_for_a_reader_that_sleeps(said: Said, pipe: tuple[
         delivery.put(line(number, 10_000))
     delivery.close(seconds=0.1)
     assert 0 < delivery.undelivered < 200
+    os.close(pipe[0])
+    said.wait_for(1)  # or its thread would write to the pipe of the next test
+
+
+def test_what_has_arrived_is_known(said: Said, pipe: tuple[int, int]) -> None:
+    delivery = Delivery(StreamDestination(pipe[1], "the pipe"), said)
+    assert delivery.has_delivered()
+    delivery.put(line(0, 1 << 20))
+    assert not delivery.has_delivered()
+    read_lines(pipe[0], 1)
+    while not delivery.has_delivered():
+        pass
+    delivery.put(line(1))
+    assert delivery.has_delivered(), "it is given a moment"
+    os.close(pipe[0])
+    delivery.put(line(2))
+    said.wait_for(1)
+    assert delivery.has_delivered(), "nothing of it will ever arrive"
 
 
 def test_a_reader_that_left_is_said_once_and_its_alerts_are_counted(

@@ -389,6 +389,29 @@ def test_a_workload_cannot_write_to_the_terminal() -> None:
     assert r"a\r\x07b" in shown
 
 
+@pytest.mark.parametrize("place", ["workload", "lineage", "headline", "evidence", "nearest"])
+def test_no_name_of_a_program_can_write_to_the_terminal(place: str) -> None:
+    odd = "/tmp/\x1b[2J[red]\r\x07\u202e\udcff"  # noqa: S108 - as intruders do
+    shell = Execution((NGINX, Image(odd)), 33)
+    of_shell, *others = evidence()
+    changed = {
+        "workload": lambda: replace(alert(), workload=odd),
+        "lineage": lambda: replace(alert(), process=Process(1, 1, "sh", (NGINX, Image(odd)))),
+        "headline": lambda: replace(
+            with_evidence(replace(of_shell, item=shell), *others), unseen=frozenset({shell})
+        ),
+        "evidence": lambda: with_evidence(replace(of_shell, description=str(shell)), *others),
+        "nearest": lambda: with_evidence(replace(of_shell, nearest=odd), *others),
+    }[place]()
+    shown = as_text(changed)
+    assert set("\x1b\r\x07\u202e\udcff").isdisjoint(shown)
+    assert printable(odd) in "".join(shown.split())
+
+
+def with_evidence(*found: Evidence) -> Alert:
+    return replace(alert(), score=replace(alert().score, evidence=found))
+
+
 def test_printable_text_stays_as_it_is() -> None:
     assert printable("/usr/bin/größe 日本 [x]") == "/usr/bin/größe 日本 [x]"
 

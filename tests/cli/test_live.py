@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from requirements import require_tools
 from running import BASELINE, ENVIRONMENT, run
 
 from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.kernel.position import positions
 from baseline.model.storage import load_models
 from baseline.recordings import Recording
 from baseline.workloads.cgroups import cgroup2_mount
@@ -156,6 +158,103 @@ def test_alerts_go_on_after_the_reader_of_stdout_has_left(
     assert "nothing lost" in talk
     alerts = list(map(json.loads, file.read_text().splitlines()))
     assert f"Error: Not delivered: {len(alerts)} alert" in talk
+
+
+def tell(service: subprocess.Popen[str], what: str) -> None:
+    assert service.stdin
+    service.stdin.write(f"{what}\n")
+    service.stdin.flush()
+
+
+def alerts_of_shell(file: Path) -> int:
+    """How many alerts tell that the service has started one."""
+    lines = map(json.loads, file.read_text().splitlines() if file.exists() else [])
+    shell = f"started {os.path.realpath('/bin/sh')} "
+    return sum(shell in line["headline"] for line in lines)
+
+
+def kept_at() -> float:
+    """When the only command that runs last kept how far it has read, by the monotonic clock."""
+    return max(position.time for position in positions(of_running=True))
+
+
+def alive_at() -> float:
+    """When it last said that it runs, for want of anything to keep."""
+    texts = [path.read_bytes() for path in RUN_DIRECTORY.glob("positions/*.lock")]
+    return max(struct.unpack("<d", text)[0] for text in texts if text)
+
+
+def until_read_on(watch: subprocess.Popen[str]) -> None:
+    """Return when a successor has read what was counted since its predecessor kept where it was."""
+    assert watch.stderr
+    lines = iter(watch.stderr.readline, "")
+    assert next(line for line in lines if line.startswith("Reading on from a command"))
+
+
+def test_what_was_told_is_not_told_again_after_a_kill(
+    group: str, service: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
+    models, file = tmp_path / "models", tmp_path / "alerts.jsonl"
+    run("learn", *cgroup, "--duration", "3s", "--out", models)
+    arguments = ("watch", *cgroup, "--models", models, "--alerts", file)
+    # Nothing is kept but what was told.
+    script = "from baseline.cli import keeping, main; keeping._BETWEEN_QUIET = 1e9; main.run()"
+    watch = subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watch.stderr
+    while not watch.stderr.readline().startswith("Counting "):
+        assert watch.poll() is None
+    tell(service, "shell")
+    while not alerts_of_shell(file):
+        assert watch.poll() is None
+    told_at = time.monotonic()
+    tell(service, "calls")  # where it was kept before we looked, it is kept once more
+    while kept_at() < told_at:
+        assert watch.poll() is None
+    watch.kill()
+    watch.communicate()
+    again = start(*arguments)
+    until_read_on(again)
+    again.send_signal(signal.SIGINT)
+    again.communicate()
+    assert alerts_of_shell(file) == 1
+
+
+def test_what_a_full_disk_kept_from_being_told_is_told_after_a_kill(
+    group: str, service: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
+    models = tmp_path / "models"
+    run("learn", *cgroup, "--duration", "3s", "--out", models)
+    with small_disk(tmp_path, 1 << 20) as disk:
+        file = disk.folder / "alerts.jsonl"
+        arguments = ("watch", *cgroup, "--models", models, "--alerts", file)
+        disk.fill()
+        watch = start(*arguments, "--format", "json")
+        assert watch.stderr
+        assert watch.stdout
+        while not watch.stderr.readline().startswith("Counting "):
+            assert watch.poll() is None
+        tell(service, "shell")
+        while f"started {os.path.realpath('/bin/sh')} " not in watch.stdout.readline():
+            assert watch.poll() is None
+        told_at = time.monotonic()
+        while alive_at() < told_at + 1:  # several intervals later, whatever was kept in them
+            assert watch.poll() is None
+        watch.kill()
+        watch.communicate()
+        assert alerts_of_shell(file) == 0
+        disk.free()
+        again = start(*arguments)
+        until_read_on(again)
+        again.send_signal(signal.SIGINT)
+        again.communicate()
+        assert alerts_of_shell(file) == 1
 
 
 def test_new_system_calls_alone_are_told_before_their_window_ends(

@@ -195,6 +195,36 @@ def test_what_was_waited_for_before_the_end_does_not_count(
     assert ngrams(watching.window(child)) == known_run(["getppid"] * 1009)
 
 
+@pytest.mark.parametrize("is_tracked", [True, False])
+def test_what_a_command_was_killed_in_the_middle_of_taking_is_finished(
+    parent: Cgroup,
+    watch: Callable[..., Watch],
+    command: Callable[..., OtherCommand],
+    program: Callable[[], LoadedProgram],
+    is_tracked: bool,
+) -> None:
+    """The number had been taken from the queue, and its cgroup was tracked by it or not yet."""
+    child = parent.child("child")
+    command(f"{parent.path}/stays").end()
+    loaded = program()
+    cgroup = child.folder.stat().st_ino
+    popped = loaded.maps["free_groups"].pop()
+    assert popped
+    number = int.from_bytes(popped, "little")
+    loaded.maps["cgroup_paths"].update(cgroup.to_bytes(8, "little"), f"/{child.path}".encode())
+    loaded.owners["cgroup"][number] = cgroup
+    loaded.owners["state"][number] = layout.GROUP_TAKING
+    if is_tracked:
+        loaded.maps["tracked"].insert(cgroup.to_bytes(8, "little"), popped)
+    watching = watch(child.path)
+    wanted = layout.GROUP_TRACKED if is_tracked else layout.GROUP_FREE
+    read_until(watching.read, lambda: loaded.owners["state"][number] == wanted)
+    child.run("calls", "110:1009")
+    assert ngrams(watching.window(child)) == known_run(["getppid"] * 1009)
+    assert loaded.owners["cgroup"][number] == (cgroup if is_tracked else 0)
+    assert watching.interferences == []
+
+
 @pytest.mark.parametrize("is_meant", [True, False], ids=["a workload", "below one"])
 def test_what_lives_while_a_window_is_taken_is_forgotten(
     cgroup: Cgroup,

@@ -1,14 +1,21 @@
 """Processes that ran before they were watched: what they start next has the lineage that it would
 have had if they had been watched from their start."""
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from expected import lineage, started
 from watching import PYTHON, Cgroup, Watch, release
+
+from baseline.kernel import seeding
+from baseline.kernel.collector import pinned_versions
+from baseline.kernel.images import running_image
+from baseline.kernel.loaded import LoadedProgram
 
 pytestmark = pytest.mark.kernel
 
@@ -168,6 +175,35 @@ def test_a_lineage_begins_with_the_oldest_that_still_runs(
     watching = watch(cgroup.path)
     release(process)
     assert started(watching.window(cgroup)) == {lineage([program, TRUE]): 1}
+
+
+@pytest.mark.parametrize("is_reaped", [True, False])
+@pytest.mark.usefixtures("unloaded")
+def test_who_ends_while_we_look_leaves_no_lineage(
+    cgroup: Cgroup,
+    watch: Callable[..., Watch],
+    monkeypatch: pytest.MonkeyPatch,
+    is_reaped: bool,
+) -> None:
+    """The next process of its id would inherit it."""
+    process = cgroup.start_waiting("calls", "say", "wait")
+    other = cgroup.start_waiting("calls", "say", "wait")
+
+    def image_of_one_that_ends(folder: Path) -> np.void:
+        image = running_image(folder)
+        if folder.name == str(process.pid):
+            process.kill()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | (0 if is_reaped else os.WNOWAIT))
+        return image
+
+    monkeypatch.setattr(seeding, "running_image", image_of_one_that_ends)
+    watch(cgroup.path)
+    (pin,) = pinned_versions()
+    with LoadedProgram(pin) as program:
+        (group,) = program.owners["cgroup"].nonzero()[0]
+        keys = [bytes(keys) for keys, _ in program.maps["processes"].entries()]
+        assert b"".join(keys) == other.pid.to_bytes(4, "little")
+        assert program.ledgers["processes"][group] == 1
 
 
 @pytest.mark.parametrize("order", [("outer", "inner"), ("inner", "outer")])

@@ -116,13 +116,24 @@ def test_process_ids_that_run_out_and_begin_anew(watched: Watched) -> None:
     if not Path("/proc/sys/kernel/ns_last_pid").exists():
         missing("This kernel does not let process ids be chosen (CONFIG_CHECKPOINT_RESTORE)")
     rounds = 101
-    wrapped, reused = map(int, watched.output("wrap_pids", rounds, 3).split())
+    children, parent = 16 * rounds, watched.programs["wrap_pids"]
+    programs = [parent.with_name(f"wrapped-{number}") for number in range(3)]
+    for program in programs:
+        with suppress(FileExistsError):
+            program.hardlink_to(watched.programs["calls"])
+    wrapped, reused = map(int, watched.output(parent.name, rounds, 3, *programs).split())
     assert wrapped > rounds / 2
     assert reused > 5 * rounds, "too few ids were used again for this test to say anything"
-    counts = ngrams(watched.window())
-    children = histories(*[["getppid"] * 3 + ["exit_group"]] * (16 * rounds))
-    assert {names: counts[names] for names in children} == children
-    assert ending_in(counts, "getppid") == 16 * rounds * 3
+    window = watched.window()
+    counts = ngrams(window)
+    last = ["execve", "exit_group"]
+    histories_of_children = histories(*[["getppid"] * 3 + [last[i % 2]] for i in range(children)])
+    assert {names: counts[names] for names in histories_of_children} == histories_of_children
+    assert ending_in(counts, "getppid") == children * 3
+    executed = Counter(programs[i % 3] for i in range(children // 2))
+    assert started(window) == {lineage([parent]): 1} | {
+        lineage([parent, program]): count for program, count in executed.items()
+    }
 
 
 def test_threads_that_execute(watched: Watched) -> None:

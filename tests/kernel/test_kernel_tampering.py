@@ -7,17 +7,20 @@ import shutil
 import struct
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from expected import ending_in, known_run, ngrams, peers, started
+from expected import Names, ending_in, known_run, ngrams, peers, started
 from inspecting import bpftool, maps_of, succeed
 from watching import Cgroup, OtherCommand, Watch, Watched, release
 
 from baseline.kernel.bpf_syscall import BpfMap
 from baseline.kernel.collector import loader_python
-from baseline.kernel.layout import CONTROL, GROUP_ENDED, GROUP_WIPED
+from baseline.kernel.layout import CONTROL, COUNTER, GROUP_ENDED, GROUP_WIPED
+from baseline.kernel.loaded import LoadedProgram
 from baseline.kernel.program import (
     COUNTING_PIN,
     LINK_PREFIX,
@@ -348,24 +351,46 @@ def test_a_count_that_is_changed_lets_the_ledger_not_add_up(watched: Watched, na
     assert not all(window.ledger.adds_up for window in windows)
 
 
-@pytest.mark.parametrize("ahead", [1 << 12, 1 << 30])
-def test_first_sights_that_are_to_be_skipped(watched: Watched, ahead: int) -> None:
-    """The reader's place in the ring buffer lies in memory that root can write."""
+@pytest.mark.parametrize(
+    ("are_unread", "ahead", "are_lost"),
+    [(False, 1 << 12, True), (False, 1 << 30, True), (True, 1 << 30, True), (True, 1 << 9, False)],
+)
+def test_first_sights_that_are_to_be_skipped(
+    watched: Watched, are_unread: bool, ahead: int, are_lost: bool
+) -> None:
+    """The reader's place in the ring buffer lies in memory that root can write.
+
+    While it is beyond what was written, the kernel finds no room (kernel/bpf/ringbuf.c).
+    """
+
+    def new(call: str) -> set[Names]:
+        return {names for names in known_run([call] * 7) if call in names}
+
+    def sighted() -> set[Names]:
+        items = [s.item for s in watched.watch.sightings]
+        return {ngram_names(item) for item in items if isinstance(item, int)}
+
     watched.run("calls", "110:7")
     watched.watch.read()
+    if are_unread:
+        watched.run("calls", "104:7")
     events = BpfMap.open(PIN / "events")
     with mmap.mmap(events.descriptor, mmap.PAGESIZE, mmap.MAP_SHARED) as reader:
         (place,) = struct.unpack_from("<Q", reader)
         struct.pack_into("<Q", reader, 0, place + ahead)
     events.close()
-    watched.watch.read()
-    watched.watch.sightings.clear()
     watched.run("calls", "102:7")
+    window = watched.window()  # in which every event is sent or lost
+    lost = window.ledger.events.lost
+    assert lost >= len(new("getuid")) if are_lost else lost == 0
+    assert sighted().isdisjoint(new("getuid")) == are_lost
+    watched.run("calls", "107:7")
     window = watched.window()
-    new = {names for names in known_run(["getuid"] * 7) if "getuid" in names}
-    sighted = {s.item for s in watched.watch.sightings}
-    assert new <= {ngram_names(item) for item in sighted if isinstance(item, int)}
-    assert window.ledger.events.lost == 0
+    assert window.ledger.events.lost == lost
+    calls = ["getppid", *["getgid"] * are_unread, "getuid", "geteuid"]
+    told = {names for call in calls if call != "getuid" or not are_lost for names in new(call)}
+    assert told <= sighted()
+    assert ngrams(window) == sum((known_run([call] * 7) for call in calls), Counter[Names]())
 
 
 @leaves_it_damaged
@@ -405,3 +430,58 @@ def test_a_control_record_that_is_rewritten(
     (what,) = told(watching)
     assert f"control record ({field})" in what
     assert told(watching) == [what]
+
+
+@leaves_it_damaged
+@pytest.mark.parametrize("field", ["unattributed", "groups_exhausted"])
+def test_a_count_of_losses_of_all_that_is_lowered(
+    cgroup: Cgroup, watch: Callable[..., Watch], field: str
+) -> None:
+    watching = watch(cgroup.path)
+    with LoadedProgram(PIN) as program:
+        program.control[field] += 5
+        assert told(watching) == []
+        program.control[field] -= 3
+    (what,) = told(watching)
+    assert f"control record ({field})" in what
+    assert told(watching) == [what]
+
+
+@leaves_it_damaged
+@pytest.mark.parametrize(
+    "field", ["events", "events_held_back", "events_lost", "lineages_lost", "images_lost"]
+)
+def test_a_count_of_losses_that_is_lowered(watched: Watched, field: str) -> None:
+    run_known(watched)
+    with LoadedProgram(PIN) as program:
+        (number,) = np.flatnonzero(program.owners["cgroup"] == cgroup_id(watched.folder))
+        program.ledgers[field][number] += 5
+        assert told(watched.watch) == []
+        program.ledgers[field][number] -= 3
+    (what,) = told(watched.watch)
+    assert f"lowered the counts of what was lost of {watched.path}: " in what
+    run_known(watched)
+    assert told(watched.watch) == [what]
+
+
+@leaves_it_damaged
+@pytest.mark.parametrize("field", ["ngrams_lost", "executions_lost", "connections_lost"])
+def test_a_count_of_losses_that_is_lowered_lets_the_ledger_not_add_up(
+    watched: Watched, field: str
+) -> None:
+    def add_up() -> bool:
+        windows = [o for o in watched.watch.source.observations(0.001) if isinstance(o, Window)]
+        return all(window.ledger.adds_up for window in windows)
+
+    with LoadedProgram(PIN) as program:
+        (number,) = np.flatnonzero(program.owners["cgroup"] == cgroup_id(watched.folder))
+        lost = program.ledgers[field]
+        if field == "ngrams_lost":  # what was counted of these is elsewhere, of each processor
+            counted = program.mapped("counters", COUNTER, writable=True)["calls"]
+        else:
+            counted = program.ledgers[field.removesuffix("_lost")]
+        lost[number] += 500
+        counted[number] += 500
+        assert add_up()
+        lost[number] -= 300
+        assert not add_up()

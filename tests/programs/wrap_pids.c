@@ -1,7 +1,8 @@
 /*
- * wrap_pids ROUNDS COUNT: so often brings the process ids of the machine to their end, and forks
- * children across it, one after the other, which call getppid COUNT times.  Prints how often the ids
- * began anew, and how many children had an id that another child had before.
+ * wrap_pids ROUNDS COUNT PROGRAM...: so often brings the process ids of the machine to their end, and
+ * forks children across it, one after the other, which call getppid COUNT times; every other one then
+ * executes one of the programs, in turn.  Prints how often the ids began anew, and how many children
+ * had an id that another child had before.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -30,22 +31,26 @@ static long read_limit(void)
 
 int main(int count, char **arguments)
 {
-	int wrapped = 0, reused = 0;
+	int wrapped = 0, reused = 0, born = 0;
 	long limit = read_limit();
 
-	if (count != 3)
-		errx(2, "usage: wrap_pids ROUNDS COUNT");
+	if (count < 4)
+		errx(2, "usage: wrap_pids ROUNDS COUNT PROGRAM...");
 	for (int round = atoi(arguments[1]); round > 0; round--) {
 		pid_t before = limit;
 
 		choose_next_id(limit - BEFORE_THE_END + 1);
 		for (int i = 0; i < CHILDREN; i++) {
+			int turn = born++;
+			char *program = arguments[3 + turn / 2 % (count - 3)];
 			pid_t child = syscall(SYS_fork);
 
 			if (!child) {
 				for (int calls = atoi(arguments[2]); calls > 0; calls--)
 					syscall(SYS_getppid);
-				syscall(SYS_exit_group, 0);
+				if (turn % 2)
+					execl(program, program, NULL);
+				syscall(SYS_exit_group, turn % 2);
 			}
 			if (child < 0 || waitpid(child, NULL, 0) != child)
 				err(1, "fork");
