@@ -1,13 +1,37 @@
-"""A small service as two recordings, one with an intruder, and the command that looks at them."""
+"""A small service as two recordings, one with an intruder; commands, and a cgroup for them."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running import run
+from processes import Process, Start
+from running import BASELINE, ENVIRONMENT, run
 from small_service import OTHER_PEER, intrude, windows, write_recording
 
 from baseline.window import Ledger, NgramCounts
+from baseline.workloads.cgroups import cgroup2_mount
+
+
+@pytest.fixture
+def command(start: Start) -> Start:
+    """Starts ``baseline`` with arguments and variables, until the end of the test at the latest."""
+
+    def begin(*arguments: object, **environment: str) -> Process:
+        return start([BASELINE, *arguments], env=ENVIRONMENT | environment)
+
+    return begin
+
+
+@pytest.fixture(scope="module")
+def group() -> Iterator[str]:
+    """Path of an empty cgroup."""
+    path = f"baseline-cli-test-{os.getpid()}"
+    folder = cgroup2_mount() / path
+    folder.mkdir()
+    yield path
+    folder.rmdir()
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,18 @@ import re
 import signal
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from cgroup_service import running_in
 from full_disk import small_disk
 from on_terminal import OnTerminal
+from processes import Process, Start
 from requirements import require_tools
-from running import BASELINE, ENVIRONMENT, run
+from running import BASELINE, run
 
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.position import positions
@@ -26,12 +27,11 @@ from baseline.workloads.cgroups import cgroup2_mount
 
 pytestmark = pytest.mark.kernel
 
-# Joins a cgroup and does the same over and over; for a line on stdin it starts a shell, or makes
-# calls that nobody makes and the kernel refuses.
+# Does the same over and over; for a line on stdin it starts a shell, or makes calls that nobody
+# makes and the kernel refuses.
 SERVICE = """
-import ctypes, os, subprocess, sys, threading, time
-open(sys.argv[1], "w").write(str(os.getpid()))
-print("running", flush=True)
+import ctypes, subprocess, threading, time
+join()
 def obey():
     for line in sys.stdin:
         if line == "shell\\n":
@@ -47,52 +47,16 @@ while True:
 
 
 @pytest.fixture(scope="module")
-def group() -> Iterator[str]:
-    """Path of an empty cgroup."""
-    path = f"baseline-cli-test-{os.getpid()}"
-    folder = cgroup2_mount() / path
-    folder.mkdir()
-    yield path
-    folder.rmdir()
-
-
-@pytest.fixture(scope="module")
-def service(
-    group: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[subprocess.Popen[str]]:
+def service(group: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service in a cgroup below ``group``, and the kernel program kept loaded: that is faster."""
-    folder = cgroup2_mount() / group / "service"
-    folder.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVICE, folder / "cgroup.procs"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "running\n"
-    out = tmp_path_factory.mktemp("kept") / "out"
-    run("record", "--cgroup", f"{group}/*", "--duration", "100ms", "--keep", "--out", out)
-    yield process
-    run("unload")
-    process.kill()
-    process.communicate()
-    while "populated 1" in (folder / "cgroup.events").read_text():
-        pass
-    folder.rmdir()
+    with running_in(f"{group}/service", SERVICE) as process:
+        out = tmp_path_factory.mktemp("kept") / "out"
+        run("record", "--cgroup", f"{group}/*", "--duration", "100ms", "--keep", "--out", out)
+        yield process
+        run("unload")
 
 
-def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [BASELINE, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT | environment,
-    )
-
-
-def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
+def end(process: Process, number: signal.Signals) -> tuple[str, str]:
     """Stdout and stderr of a command that a signal ends well."""
     process.send_signal(number)
     out, err = process.communicate()
@@ -101,7 +65,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, st
 
 
 def test_a_shell_of_a_learned_service_is_named_at_once(
-    group: str, service: subprocess.Popen[str], tmp_path: Path
+    group: str, service: Process, command: Start, tmp_path: Path
 ) -> None:
     cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
     learned = run(
@@ -116,7 +80,7 @@ def test_a_shell_of_a_learned_service_is_named_at_once(
     assert {w.replica for w in windows} == {f"{group}/service"}
     assert all(w.ledger.adds_up for w in windows)
 
-    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--format", "json")
+    watch = command("watch", *cgroup, "--models", tmp_path / "models", "--format", "json")
     assert watch.stderr
     assert watch.stderr.readline() == f"Counting {group}/service as svc\n"
     assert watch.stderr.readline().startswith("Learning was too short to vouch for 1/week")
@@ -135,12 +99,12 @@ def test_a_shell_of_a_learned_service_is_named_at_once(
 
 
 def test_alerts_go_on_after_the_reader_of_stdout_has_left(
-    group: str, service: subprocess.Popen[str], tmp_path: Path
+    group: str, service: Process, command: Start, tmp_path: Path
 ) -> None:
     cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
     run("learn", *cgroup, "--duration", "3s", "--out", tmp_path / "models")
     file = tmp_path / "alerts.jsonl"
-    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file)
+    watch = command("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file)
     assert watch.stdout
     watch.stdout.close()
     assert watch.stderr
@@ -258,7 +222,7 @@ def test_what_a_full_disk_kept_from_being_told_is_told_after_a_kill(
 
 
 def test_new_system_calls_alone_are_told_before_their_window_ends(
-    group: str, service: subprocess.Popen[str], tmp_path: Path
+    group: str, service: Process, command: Start, tmp_path: Path
 ) -> None:
     cgroup = ("--cgroup", f"svc={group}/*")
     learned = run(
@@ -266,7 +230,7 @@ def test_new_system_calls_alone_are_told_before_their_window_ends(
         *("--out", tmp_path / "models"),
     )
     assert learned.returncode == 0, learned.stderr
-    watch = start(
+    watch = command(
         *("watch", *cgroup, "--models", tmp_path / "models"),
         *("--format", "json", "--interval", "10m"),
     )
@@ -289,9 +253,9 @@ def test_new_system_calls_alone_are_told_before_their_window_ends(
 @pytest.mark.usefixtures("service")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_recording_with_everything_written(
-    number: signal.Signals, group: str, tmp_path: Path
+    number: signal.Signals, group: str, command: Start, tmp_path: Path
 ) -> None:
-    record = start(
+    record = command(
         *("record", "--cgroup", f"{group}/*", "--interval", "100ms", "--out", tmp_path / "out")
     )
     assert record.stderr
@@ -348,10 +312,10 @@ def test_nothing_is_learned_of_what_does_nothing(group: str, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("service")
-def test_a_recording_goes_on_over_a_full_disk(group: str, tmp_path: Path) -> None:
+def test_a_recording_goes_on_over_a_full_disk(group: str, command: Start, tmp_path: Path) -> None:
     with small_disk(tmp_path, 8 << 20) as disk:
         out = disk.folder / "out"
-        record = start("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
+        record = command("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
         while not out.exists():  # it comes with the first window
             assert record.poll() is None
         disk.fill()
@@ -373,11 +337,11 @@ def test_a_recording_goes_on_over_a_full_disk(group: str, tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("service")
 def test_a_workload_under_another_name_than_it_was_learned_by_is_told_at_once(
-    group: str, tmp_path: Path
+    group: str, command: Start, tmp_path: Path
 ) -> None:
     cgroup, models = ("--interval", "200ms"), tmp_path / "models"
     run("learn", "--cgroup", f"svc={group}/*", *cgroup, "--duration", "1s", "--out", models)
-    watch = start("watch", "--cgroup", f"{group}/*", *cgroup, "--models", models)
+    watch = command("watch", "--cgroup", f"{group}/*", *cgroup, "--models", models)
     assert watch.stderr
     told = next(line for line in watch.stderr if line.startswith("There is no model of "))
     assert watch.poll() is None
@@ -393,11 +357,11 @@ def test_a_workload_under_another_name_than_it_was_learned_by_is_told_at_once(
 
 @pytest.mark.usefixtures("service")
 def test_what_a_killed_command_had_not_written_does_not_take_the_length_of_windows_away(
-    group: str, tmp_path: Path
+    group: str, command: Start, tmp_path: Path
 ) -> None:
     out, models, other = tmp_path / "out", tmp_path / "models", tmp_path / "other"
     cgroup = ("--cgroup", f"svc={group}/*", "--interval", "1s")
-    record = start("record", *cgroup, "--out", out)
+    record = command("record", *cgroup, "--out", out)
     while not out.exists():  # it comes with the first window, and is committed later
         assert record.poll() is None
     time.sleep(3)  # so that the window that catches up is long
@@ -425,10 +389,12 @@ def test_what_a_killed_command_had_not_written_does_not_take_the_length_of_windo
 
 
 @pytest.mark.usefixtures("service")
-def test_what_a_recording_lacks_at_the_end_is_an_error(group: str, tmp_path: Path) -> None:
+def test_what_a_recording_lacks_at_the_end_is_an_error(
+    group: str, command: Start, tmp_path: Path
+) -> None:
     with small_disk(tmp_path, 8 << 20) as disk:
         out = disk.folder / "out"
-        record = start("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
+        record = command("record", "--cgroup", f"{group}/*", "--interval", "200ms", "--out", out)
         while not out.exists():
             assert record.poll() is None
         disk.fill()
@@ -468,7 +434,7 @@ def test_a_recording_is_continued(group: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("days", [-400, 400])
 def test_a_clock_that_is_set_loses_nothing(
-    group: str, service: subprocess.Popen[str], tmp_path: Path, days: int
+    group: str, service: Process, command: Start, tmp_path: Path, days: int
 ) -> None:
     require_tools("gcc")
     library, clock = tmp_path / "set_clock.so", tmp_path / "clock"
@@ -479,12 +445,12 @@ def test_a_clock_that_is_set_loses_nothing(
     cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
     out, file = tmp_path / "out", tmp_path / "alerts.jsonl"
     run("learn", *cgroup, "--duration", "3s", "--out", tmp_path / "models")
-    record = start("record", *cgroup, "--out", out, **faked)
-    watch = start("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file, **faked)
-    for command in (record, watch):
-        assert command.stderr
-        while not command.stderr.readline().startswith("Counting "):
-            assert command.poll() is None
+    record = command("record", *cgroup, "--out", out, **faked)
+    watch = command("watch", *cgroup, "--models", tmp_path / "models", "--alerts", file, **faked)
+    for process in (record, watch):
+        assert process.stderr
+        while not process.stderr.readline().startswith("Counting "):
+            assert process.poll() is None
     while not out.exists():
         assert record.poll() is None
     before = time.time()
@@ -495,8 +461,8 @@ def test_a_clock_that_is_set_loses_nothing(
     service.stdin.flush()
     while not file.exists() or "never seen in learning" not in file.read_text():
         assert watch.poll() is None
-    for command in (record, watch):
-        _, talk = end(command, signal.SIGINT)
+    for process in (record, watch):
+        _, talk = end(process, signal.SIGINT)
         assert "nothing lost" in talk
     windows = list(Recording(out).windows())
     assert all(window.ledger.adds_up for window in windows)
@@ -505,8 +471,10 @@ def test_a_clock_that_is_set_loses_nothing(
     assert all(window.observed < 60 * 10**9 for window in windows)
 
 
-def test_a_glob_that_matches_nothing_yet_is_waited_for(group: str, tmp_path: Path) -> None:
-    record = start("record", "--cgroup", f"{group}/later*", "--out", tmp_path / "out")
+def test_a_glob_that_matches_nothing_yet_is_waited_for(
+    group: str, command: Start, tmp_path: Path
+) -> None:
+    record = command("record", "--cgroup", f"{group}/later*", "--out", tmp_path / "out")
     assert record.stderr
     assert record.stderr.readline() == (
         f"Waiting for a cgroup that matches {group}/later* below {cgroup2_mount()}\n"

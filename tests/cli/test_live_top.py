@@ -2,25 +2,23 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cgroup_service import running_in
 from on_terminal import RIGHT, OnTerminal
-from running import BASELINE, ENVIRONMENT, run
+from processes import Process, Start
+from running import run
 
 from baseline.kernel.collector import pinned_versions
-from baseline.workloads.cgroups import cgroup2_mount
 
 pytestmark = pytest.mark.kernel
 
-# Joins a cgroup, does the same over and over, and starts a shell for each line on stdin.
+# Does the same over and over, and starts a shell for each line on stdin.
 SERVICE = """
-import os, subprocess, sys, threading, time
-open(sys.argv[1], "w").write(str(os.getpid()))
-print("running", flush=True)
+import subprocess, threading, time
+join()
 def calls():
     while True:
         os.getppid()
@@ -33,28 +31,13 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def service() -> Iterator[subprocess.Popen[str]]:
-    """A service in the only cgroup below ``top-test-PID``."""
-    folder = cgroup2_mount() / f"top-test-{os.getpid()}" / "service"
-    folder.mkdir(parents=True)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVICE, folder / "cgroup.procs"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "running\n"
-    yield process
-    process.kill()
-    process.communicate()
-    while "populated 1" in (folder / "cgroup.events").read_text():
-        pass
-    folder.rmdir()
-    folder.parent.rmdir()
+def service(group: str) -> Iterator[Process]:
+    """A service in the only cgroup below ``group``."""
+    with running_in(f"{group}/service", SERVICE) as process:
+        yield process
 
 
-def start_shell(service: subprocess.Popen[str]) -> None:
+def start_shell(service: Process) -> None:
     assert service.stdin
     assert service.stdout
     service.stdin.write("\n")
@@ -62,8 +45,8 @@ def start_shell(service: subprocess.Popen[str]) -> None:
     assert service.stdout.readline() == "started\n"
 
 
-def test_a_service_and_its_shell_are_seen(service: subprocess.Popen[str]) -> None:
-    cgroup = ("--cgroup", f"svc=top-test-{os.getpid()}/*", "--interval", "200ms")
+def test_a_service_and_its_shell_are_seen(group: str, service: Process) -> None:
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
     with OnTerminal.top(*cgroup) as top:
         lines = top.until_shown("> svc")
         assert lines[0].startswith("baseline top  ")
@@ -83,10 +66,10 @@ def test_a_service_and_its_shell_are_seen(service: subprocess.Popen[str]) -> Non
 
 
 def test_it_leaves_the_first_sights_to_others(
-    service: subprocess.Popen[str], tmp_path: Path
+    group: str, service: Process, command: Start, tmp_path: Path
 ) -> None:
     assert service.poll() is None
-    cgroup = ("--cgroup", f"svc=top-test-{os.getpid()}/*", "--interval", "200ms")
+    cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
     models = tmp_path / "models"
     assert run("learn", *cgroup, "--duration", "2s", "--out", models).returncode == 0
     watch = ("watch", *cgroup, "--models", models)
@@ -96,9 +79,7 @@ def test_it_leaves_the_first_sights_to_others(
         assert watched.returncode == 0
         assert "first sights" not in watched.stderr
         # Asked for by two, the second is told so: what was looked for above would have been said.
-        reader = subprocess.Popen(
-            [BASELINE, *watch], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-        )
+        reader = command(*watch)
         assert reader.stderr
         while not reader.stderr.readline().startswith("Counting "):
             assert reader.poll() is None
@@ -113,18 +94,18 @@ def test_it_leaves_the_first_sights_to_others(
     assert not pinned_versions()
 
 
-def test_one_table_of_what_runs(service: subprocess.Popen[str]) -> None:
+def test_one_table_of_what_runs(group: str, service: Process) -> None:
     assert service.poll() is None
-    done = run("top", "--cgroup", f"top-test-{os.getpid()}/*", "--once")
+    done = run("top", "--cgroup", f"{group}/*", "--once")
     assert done.returncode == 0
     title, _, row = done.stdout.splitlines()
     name, calls, *_, programs, peers, replicas, lost = row.split()
-    assert name == f"top-test-{os.getpid()}/service"
+    assert name == f"{group}/service"
     assert int(calls.replace(",", "")) > 0
     assert (programs, peers, replicas, lost) == ("0", "0", "1", "0")
     assert title.endswith(f"1 workload, {calls} calls/s, nothing lost")
     tables = run(
-        *("top", "--cgroup", f"top-test-{os.getpid()}/*"),
+        *("top", "--cgroup", f"{group}/*"),
         *("--interval", "200ms", "--duration", "1s"),
     ).stdout.split("\n\n")
     assert len(tables) > 1

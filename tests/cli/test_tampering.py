@@ -2,22 +2,20 @@
 
 import io
 import json
-import os
 import platform
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import Start
 from requirements import require_tools
-from running import BASELINE, ENVIRONMENT, run
+from running import run
 
 from baseline.alerts.json_lines import JsonLinesSink
 from baseline.alerts.text import TextSink
 from baseline.alerts.written_alert import read_alerts
 from baseline.interference import Interference
 from baseline.kernel.program import LINK_PREFIX, PIN_ROOT, Settings, fingerprint
-from baseline.workloads.cgroups import cgroup2_mount
 
 DETACHED = Interference(
     1_795_392_000_123_000_000,
@@ -51,27 +49,12 @@ def test_text_for_people() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
-@pytest.fixture
-def group() -> Iterator[str]:
-    """Path of an empty cgroup."""
-    path = f"baseline-cli-tampering-{os.getpid()}"
-    folder = cgroup2_mount() / path
-    folder.mkdir()
-    yield path
-    folder.rmdir()
-
-
 @pytest.mark.kernel
-def test_a_hook_that_is_detached_while_we_watch(group: str, models: Path) -> None:
+def test_a_hook_that_is_detached_while_we_watch(group: str, command: Start, models: Path) -> None:
     require_tools("bpftool")
-    command = ["watch", "--cgroup", f"web={group}", "--models", models, "--interval", "200ms"]
-    command += ["--format", "json", "--fail-on", "anomaly"]
-    watch = subprocess.Popen(
-        [BASELINE, *map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
+    watch = command(
+        *("watch", "--cgroup", f"web={group}", "--models", models, "--interval", "200ms"),
+        *("--format", "json", "--fail-on", "anomaly"),
     )
     assert watch.stderr
     assert watch.stdout

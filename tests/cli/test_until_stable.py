@@ -1,13 +1,12 @@
 """Learning until there is nothing more to learn, and what is told on the way."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cgroup_service import running_in
 from running import run
 from small_service import SERVING, ngrams_of, windows, write_recording
 
@@ -17,7 +16,6 @@ from baseline.model.completeness import percent
 from baseline.model.completeness_accumulator import completeness_of
 from baseline.model.storage import load_models
 from baseline.window import Ledger, Tally, Window
-from baseline.workloads.cgroups import cgroup2_mount
 
 ENOUGH = 297
 """Windows without anything new after which a workload is complete."""
@@ -191,11 +189,10 @@ def test_on_a_pipe_it_tells_how_far_it_has_come(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == ""
 
 
-# Joins a cgroup and does the same over and over.
+# Does the same over and over.
 SERVICE = """
-import os, sys, time
-open(sys.argv[1], "w").write(str(os.getpid()))
-print("running", flush=True)
+import time
+join()
 while True:
     os.getppid()
     time.sleep(0.0005)
@@ -203,25 +200,12 @@ while True:
 
 
 @pytest.mark.kernel
-def test_a_service_that_repeats_itself_is_learned_in_seconds(tmp_path: Path) -> None:
-    path = f"baseline-until-stable-{os.getpid()}"
-    folder = cgroup2_mount() / path
-    folder.mkdir()
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-c", SERVICE, folder / "cgroup.procs"], stdout=subprocess.PIPE
-        ) as service:
-            assert service.stdout
-            assert service.stdout.readline() == b"running\n"
-            done = run(
-                *("learn", "--cgroup", f"svc={path}", "--interval", "10ms", "--until-stable"),
-                *("--duration", "60s", "--out", tmp_path / "models"),
-            )
-            service.kill()
-        assert done.returncode == 0, done.stderr
-        assert "Stable: every workload is complete.\n" in done.stderr
-        assert load_models(tmp_path / "models")["svc"].training.windows >= ENOUGH
-    finally:
-        while "populated 1" in (folder / "cgroup.events").read_text():
-            pass
-        folder.rmdir()
+def test_a_service_that_repeats_itself_is_learned_in_seconds(group: str, tmp_path: Path) -> None:
+    with running_in(f"{group}/service", SERVICE):
+        done = run(
+            *("learn", "--cgroup", f"svc={group}/*", "--interval", "10ms", "--until-stable"),
+            *("--duration", "60s", "--out", tmp_path / "models"),
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Stable: every workload is complete.\n" in done.stderr
+    assert load_models(tmp_path / "models")["svc"].training.windows >= ENOUGH

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from processes import Process, Start
 from requirements import require_tools
 from restricted import CHECKOUT, baseline, environment
-from unit import UNIT, Process, Start
+from unit import UNIT
 
 from baseline.kernel.program import BPFFS
 from baseline.kernel.unloading import unload
@@ -54,27 +55,18 @@ def group() -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(state: Path) -> Iterator[Start]:
+def start(state: Path, start: Start) -> Start:
     """Starts the service, or another command in its place."""
-    started: list[Process] = []
 
     def begin(*command: str, drop_ins: Sequence[Path] = (), **variables: str) -> Process:
         files = [str(file) for file in (UNIT, *drop_ins)]
         paths = os.pathsep.join(map(str, (CHECKOUT, SANDBOX.parent, SANDBOX.parents[1])))
-        process = subprocess.Popen(
+        return start(
             [
                 *("unshare", "--mount", "--propagation", "private"),
-                *(sys.executable, str(SANDBOX), str(state), *files, "--", *command),
+                *(sys.executable, SANDBOX, state, *files, "--", *command),
             ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
             env={**environment(), "PYTHONPATH": paths, **variables},
         )
-        started.append(process)
-        return process
 
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+    return begin

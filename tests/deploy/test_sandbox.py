@@ -4,7 +4,7 @@ import re
 import sys
 
 import pytest
-from unit import Start
+from processes import Start
 
 FORBIDDEN = {
     "write": ("open('/etc/baseline-test', 'w')", "Read-only file system"),

@@ -14,9 +14,10 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from processes import Process, Start
 from requirements import require_tools
 from restricted import CHECKOUT, capability_sets
-from unit import DEPLOY, DROP_INS, UNIT, Process, Service, Start
+from unit import DEPLOY, DROP_INS, UNIT, Service
 
 from baseline.kernel.agents import RUN_DIRECTORY
 from baseline.kernel.capabilities import Capability

@@ -1,18 +1,13 @@
 """Reads systemd units as far as ours go (systemd.syntax(7)), so that tests and unit cannot part."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNIT = DEPLOY / "baseline-watch.service"
 DROP_INS = [DEPLOY / "containers.conf", DEPLOY / "metrics.conf"]
-
-Process = subprocess.Popen[str]
-
-Start = Callable[..., Process]
-"""Starts the service, or another command in its place: the fixture ``start``."""
 
 
 class Service:

@@ -3,7 +3,7 @@
 import itertools
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from requirements import missing, require_kernel, require_tools
 from watching import Cgroup, OtherCommand, Watch, Watched
 
 from baseline.kernel.agents import RUN_DIRECTORY
+from baseline.kernel.capabilities import Capability
 from baseline.kernel.collector import pinned_versions
 from baseline.kernel.program import PIN_ROOT, Settings, fingerprint
 from baseline.kernel.unloading import unload
@@ -142,13 +143,16 @@ def command() -> Iterator[Callable[..., OtherCommand]]:
     """Starts commands of their own; those that still run at the end of the test are killed."""
     started: list[OtherCommand] = []
 
-    def start(
-        selector: str, *, keep: bool = True, slot_bits: int = Settings().slot_bits
+    def begin(
+        selector: str,
+        *,
+        keep: bool = True,
+        slot_bits: int = Settings().slot_bits,
+        rights: tuple[int, Sequence[Capability]] | None = None,
     ) -> OtherCommand:
-        started.append(OtherCommand(selector, keep=keep, slot_bits=slot_bits))
+        started.append(OtherCommand(selector, keep=keep, slot_bits=slot_bits, rights=rights))
         return started[-1]
 
-    yield start
+    yield begin
     for command in started:
-        command.process.kill()
-        command.process.communicate()
+        command.kill()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from processes import Process, Start
 from restricted import (
     NOBODY,
     ROOT,
@@ -34,7 +35,6 @@ from baseline.workloads.cgroups import cgroup2_mount
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("unloaded")]
 
-Process = subprocess.Popen[str]
 NEEDED = (*LOADING, *SEEDING)
 DATA = Path(__file__).parents[2] / "data"
 
@@ -140,18 +140,15 @@ def test_all_that_stands_for_others_is_taken_for_them(
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-def test_they_are_enough(user: int, folder: Path, cgroup: Cgroup, tmp_path: Path) -> None:
+def test_they_are_enough(
+    user: int, folder: Path, cgroup: Cgroup, start: Start, tmp_path: Path
+) -> None:
     """Also to see what another user's program was before it was watched."""
     program = cgroup.programs["calls"]
     other = Path(shutil.copy(program, tmp_path / "other"))
     service = cgroup.start_waiting(program, "say", "wait", "exec", other, "110:1009")
     arguments = ("--cgroup", cgroup.path, "--interval", "100ms", "--out", folder / "out")
-    record = subprocess.Popen(
-        restricted(baseline("record", *arguments), user, NEEDED),
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
+    record = start(restricted(baseline("record", *arguments), user, NEEDED), env=environment())
     assert record.stderr
     assert record.stderr.readline() == f"Counting {cgroup.path} as {cgroup.path}\n"
     while not (folder / "out").exists():
@@ -168,24 +165,26 @@ def test_they_are_enough(user: int, folder: Path, cgroup: Cgroup, tmp_path: Path
     assert PIN_ROOT.exists() == (user != ROOT), "a folder that was made for somebody stays"
 
 
-def test_they_are_enough_for_the_next_version_and_back(user: int, cgroup: Cgroup) -> None:
+def test_they_are_enough_for_the_next_version_and_back(
+    user: int, cgroup: Cgroup, command: Callable[..., OtherCommand]
+) -> None:
     """Each takes over from the one before, which was killed; no call is left out."""
     before = 0
     for slot_bits in (12, 13, 12):
-        command = OtherCommand(cgroup.path, keep=True, slot_bits=slot_bits, rights=(user, NEEDED))
-        try:
-            cgroup.run("calls", "110:1009")
-            assert command.read() == {cgroup.path: [(before + 1) * 1011, before + 1, 0]}
-            assert pinned_versions() == [PIN_ROOT / fingerprint(Settings(slot_bits=slot_bits))]
-            cgroup.run("calls", "110:1009")
-            before = 1
-        finally:
-            command.kill()
+        reader = command(cgroup.path, slot_bits=slot_bits, rights=(user, NEEDED))
+        cgroup.run("calls", "110:1009")
+        assert reader.read() == {cgroup.path: [(before + 1) * 1011, before + 1, 0]}
+        assert pinned_versions() == [PIN_ROOT / fingerprint(Settings(slot_bits=slot_bits))]
+        cgroup.run("calls", "110:1009")
+        before = 1
+        reader.kill()
 
 
-def test_the_doctor_leaves_what_a_killed_command_counted(user: int, cgroup: Cgroup) -> None:
+def test_the_doctor_leaves_what_a_killed_command_counted(
+    user: int, cgroup: Cgroup, command: Callable[..., OtherCommand]
+) -> None:
     """Of another version, as in an upgrade."""
-    killed = OtherCommand(cgroup.path, keep=False, slot_bits=12, rights=(user, NEEDED))
+    killed = command(cgroup.path, keep=False, slot_bits=12, rights=(user, NEEDED))
     killed.read()
     loaded = pinned_versions()
     in_use = run_restricted(baseline("doctor"), user, NEEDED)
@@ -200,25 +199,18 @@ def test_the_doctor_leaves_what_a_killed_command_counted(user: int, cgroup: Cgro
 
 
 @pytest.fixture
-def watch(
-    user: int, folder: Path, models: Path, cgroup: Cgroup
-) -> Iterator[Callable[..., Process]]:
+def watch(user: int, folder: Path, models: Path, cgroup: Cgroup, start: Start) -> Start:
     """Watches all below the cgroup for what nginx does not do; running when it is returned."""
     shutil.copytree(models, folder / "models")
     give_to(user, folder)
     cgroup.child("first")
-    started: list[Process] = []
 
-    def start(*options: str, rights: Sequence[Capability] = NEEDED) -> Process:
+    def begin(*options: str, rights: Sequence[Capability] = NEEDED) -> Process:
         arguments = ("--cgroup", f"nginx={cgroup.path}/*", "--models", folder / "models")
-        process = subprocess.Popen(
+        process = start(
             restricted(baseline("watch", *arguments, "--format", "json", *options), user, rights),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
             env=environment(),
         )
-        started.append(process)
         assert process.stderr
         for line in process.stderr:
             if line == f"Counting {cgroup.path}/first as nginx\n":
@@ -227,15 +219,10 @@ def watch(
             assert process.poll() is None
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return begin
 
 
-def test_a_watch_has_no_rights_and_goes_on(
-    user: int, cgroup: Cgroup, watch: Callable[..., Process]
-) -> None:
+def test_a_watch_has_no_rights_and_goes_on(user: int, cgroup: Cgroup, watch: Start) -> None:
     process = watch(rights=(*NEEDED, Capability.SETPCAP))
     none = dict.fromkeys(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"], 0)
     threads = capability_sets(process.pid)
@@ -253,9 +240,7 @@ def test_a_watch_has_no_rights_and_goes_on(
     assert not pinned_versions()
 
 
-def test_without_setpcap_nothing_is_regained_either(
-    user: int, watch: Callable[..., Process]
-) -> None:
+def test_without_setpcap_nothing_is_regained_either(user: int, watch: Start) -> None:
     process = watch()
     sets = capability_sets(process.pid)[process.pid]
     assert sets["NoNewPrivs"] == 1
@@ -263,25 +248,20 @@ def test_without_setpcap_nothing_is_regained_either(
     assert sets["CapBnd"] == sum(1 << capability for capability in NEEDED)
 
 
-def test_who_is_not_root_keeps_what_names_containers(
-    user: int, watch: Callable[..., Process]
-) -> None:
+def test_who_is_not_root_keeps_what_names_containers(user: int, watch: Start) -> None:
     process = watch(rights=(*NEEDED, Capability.DAC_READ_SEARCH))
     sets = capability_sets(process.pid)[process.pid]
     assert sets["CapPrm"] == (0 if user == ROOT else 1 << Capability.DAC_READ_SEARCH)
 
 
-def test_root_keeps_what_writes_into_the_folders_of_others(cgroup: Cgroup, tmp_path: Path) -> None:
+def test_root_keeps_what_writes_into_the_folders_of_others(
+    cgroup: Cgroup, start: Start, tmp_path: Path
+) -> None:
     others = tmp_path / "others"
     others.mkdir()
     give_to(NOBODY, others)
     arguments = ("--cgroup", cgroup.path, "--interval", "100ms", "--out", others / "out")
-    record = subprocess.Popen(
-        map(str, baseline("record", *arguments)),
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
+    record = start(baseline("record", *arguments), env=environment())
     while not (others / "out").exists():
         assert record.poll() is None
     kept = sum(1 << capability for capability in WRITING)
@@ -293,9 +273,7 @@ def test_root_keeps_what_writes_into_the_folders_of_others(cgroup: Cgroup, tmp_p
 
 
 @pytest.mark.parametrize("user", [ROOT], indirect=True)
-def test_it_says_so_when_it_may_not_look_at_what_ran_before(
-    cgroup: Cgroup, watch: Callable[..., Process]
-) -> None:
+def test_it_says_so_when_it_may_not_look_at_what_ran_before(cgroup: Cgroup, watch: Start) -> None:
     """A cgroup that the kernel did not track by itself, so that its programs have to be seen."""
     process = watch("--interval", "2s")
     nurseries = BpfMap.open(PIN_ROOT / fingerprint(Settings()) / "nurseries")
@@ -314,16 +292,14 @@ def test_it_says_so_when_it_may_not_look_at_what_ran_before(
 
 @pytest.mark.parametrize("user", [NOBODY], indirect=True)
 def test_it_says_into_which_cgroup_it_may_not_look_and_counts_what_appears_there(
-    user: int, folder: Path, cgroup: Cgroup
+    user: int, folder: Path, cgroup: Cgroup, start: Start
 ) -> None:
     closed = cgroup.child("closed")
     closed.child("before")
     closed.folder.chmod(0o700)
     arguments = ("--cgroup", f"web={cgroup.path}/*/*", "--interval", "100ms")
-    record = subprocess.Popen(
+    record = start(
         restricted(baseline("record", *arguments, "--out", folder / "out"), user, NEEDED),
-        stderr=subprocess.PIPE,
-        text=True,
         env=environment(),
     )
     assert record.stderr
@@ -352,9 +328,7 @@ def test_a_folder_of_somebody_else_is_refused() -> None:
 
 
 @pytest.mark.parametrize("user", [NOBODY], indirect=True)
-def test_nobody_is_told_to_take_away_what_somebody_else_uses(
-    user: int, watch: Callable[..., Process]
-) -> None:
+def test_nobody_is_told_to_take_away_what_somebody_else_uses(user: int, watch: Start) -> None:
     process = watch()
     command = [*map(str, baseline("doctor"))]
     done = subprocess.run(

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -151,20 +152,28 @@ def test_threads_that_execute(watched: Watched) -> None:
 
 def test_processes_that_move_under_load(cgroup: Cgroup, watch: Callable[..., Watch]) -> None:
     """Back and forth between two workloads while they call: each call is one's or the other's."""
-    calls, processes = 1_000_003, 3
+    calls, moves, processes = 1_000_003, 101, 3
     here, there = cgroup.child("here"), cgroup.child("there")
     watching = watch(here.path, there.path, interval=0.03)
-    running = [here.start("calls", f"110:{calls}") for _ in range(processes)]
-    moves = 0
+    # It has said so when it is inside: moved before, it would make calls of its start in there.
+    running = [here.start_saying("calls", "say", f"110:{calls}") for _ in range(processes)]
+    sides = cycle((there, here))
+    moved = 0
 
     def moved_until_the_end() -> bool:
-        nonlocal moves
+        nonlocal moved
         alive = [process for process in running if process.poll() is None]
+        side = next(sides)
         for process in alive:
             with suppress(ProcessLookupError):  # it has ended meanwhile
-                (there, here)[moves % 2].take(process)
-        moves += 1
-        return not alive
+                side.take(process)
+                moved += 1
+        if moved < moves:  # however fast they are, there is somebody to move
+            running.extend(
+                here.start_saying("calls", "say", f"110:{calls}")
+                for _ in range(processes - len(alive))
+            )
+        return not alive and moved >= moves
 
     own: dict[str, list[Window]] = {here.path: [], there.path: []}
     for observation in watching.source.observations(stop=moved_until_the_end):
@@ -172,8 +181,7 @@ def test_processes_that_move_under_load(cgroup: Cgroup, watch: Callable[..., Wat
             assert observation.ledger.adds_up, observation.ledger
             own[observation.replica].append(observation)
     assert all(process.returncode == 0 for process in running)
-    assert moves > 11
     counts = ngrams(total(own[here.path])), ngrams(total(own[there.path]))
     assert min(ending_in(its, "getppid") for its in counts) > 1009
-    assert sum(ending_in(its, "getppid") for its in counts) == calls * processes
-    assert sum(its.total() for its in counts) == (calls + 2) * processes
+    assert sum(ending_in(its, "getppid") for its in counts) == calls * len(running)
+    assert sum(its.total() for its in counts) == (calls + 3) * len(running)

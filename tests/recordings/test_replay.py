@@ -74,10 +74,17 @@ def test_a_clock_that_is_set_does_not_change_the_pace(tmp_path: Path, step: int)
 def test_waiting_ends_when_the_program_does(tmp_path: Path) -> None:
     windows = [numbered_window(0), numbered_window(50)]
     end = threading.Event()
-    paced = replay([record(tmp_path / "r", windows)], pace=1.0, sleep=end.wait)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        assert end.wait(seconds)
+
+    paced = replay([record(tmp_path / "r", windows)], pace=1.0, sleep=wait)
     next(paced)
     end.set()
     assert next(paced) == windows[1]
+    assert [round(seconds) for seconds in waits] == [50]
 
 
 def test_a_pace_must_be_above_zero(tmp_path: Path) -> None:

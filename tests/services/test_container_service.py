@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from processes import Start
 from ranges.container import Container
 from requirements import require_tools
+from restricted import baseline
 
 from baseline.demo.services import started
 
@@ -39,26 +40,18 @@ def clients(server: Container) -> Iterator[None]:
         thread.join()
 
 
-def test_a_container_is_learned_and_a_shell_in_it_named(tmp_path: Path) -> None:
+def test_a_container_is_learned_and_a_shell_in_it_named(start: Start, tmp_path: Path) -> None:
     require_tools("runc", "busybox")
-    baseline = [sys.executable, "-m", "baseline"]
     selector = ["--cgroup", f"web={PARENT}/runc-*"]
     models = tmp_path / "models"
     with started(Container, f"{PARENT}/1") as server:
         time.sleep(0.5)
         with clients(server):
-            learn = [*baseline, "learn", *selector, "--duration", f"{LEARN_SECONDS}s"]
-            subprocess.run([*learn, "--out", models], check=True)
-            watch = subprocess.Popen(
-                [*baseline, "watch", *selector, "--models", models, "--format", "json"],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            assert watch.stdout
+            learn = baseline("learn", *selector, "--duration", f"{LEARN_SECONDS}s")
+            subprocess.run([*map(str, learn), "--out", models], check=True)
+            watch = start(baseline("watch", *selector, "--models", models, "--format", "json"))
             assert watch.stderr
-            while "Counting" not in watch.stderr.readline():
-                pass
+            assert any("Counting" in line for line in watch.stderr)
             time.sleep(3)
             assert server.enter(["/bin/sh", "-c", ":; :"]).wait() == 0
             time.sleep(2)

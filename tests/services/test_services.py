@@ -1,13 +1,13 @@
 """The main job on real services: learn them under load, be quiet, name an intruder's shell."""
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from processes import Process, Start
+from restricted import baseline
 
 from baseline.demo.services import SERVICES, running
 
@@ -17,34 +17,28 @@ QUIET_SECONDS = 10
 pytestmark = pytest.mark.kernel
 
 
-def baseline(*arguments: str | Path, **options: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "baseline", *map(str, arguments)], text=True, **options
-    )
-
-
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_learned_and_its_intruder_named(name: str, tmp_path: Path) -> None:
+def test_a_service_is_learned_and_its_intruder_named(
+    name: str, start: Start, tmp_path: Path
+) -> None:
     models = tmp_path / "models"
     alerts: list[tuple[float, dict]] = []
 
-    def follow(watch: subprocess.Popen[str]) -> None:
+    def follow(watch: Process) -> None:
         alerts.extend((time.time(), json.loads(line)) for line in watch.stdout or ())
 
     with running(name, "baseline-test") as service, service.under_load():
         selector = f"--cgroup={name}={service.cgroup.path}"
-        learn = baseline("learn", selector, f"--duration={LEARN_SECONDS}s", f"--out={models}")
-        assert learn.wait() == 0
-        watch = baseline(
-            "watch",
-            selector,
-            f"--models={models}",
-            "--format=json",
-            "--fail-on=anomaly",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        learn = start(
+            baseline("learn", selector, f"--duration={LEARN_SECONDS}s", f"--out={models}")
         )
-        reader = threading.Thread(target=follow, args=(watch,))
+        _, told = learn.communicate()
+        assert learn.returncode == 0, told
+        watch = start(
+            baseline("watch", selector, f"--models={models}", "--format=json", "--fail-on=anomaly")
+        )
+        # A daemon, so that a test that fails is not waited for until its watch is killed.
+        reader = threading.Thread(target=follow, args=(watch,), daemon=True)
         reader.start()
         time.sleep(QUIET_SECONDS)
         assert alerts == []

@@ -37,18 +37,20 @@ def model(site: Site, programs: dict[str, Path]) -> WorkloadModel:
     require_kernel()
     cgroup = Cgroup(f"baseline-test-{os.getpid()}-learned", programs)
     cgroup.folder.mkdir()
-    watch = Watch(f"{WORKLOAD}={cgroup.path}", settings=Settings(), interval=1.0)
     windows: list[Window] = []
-    with watch.source:
-        for _ in range(STARTS):
-            service = Service(cgroup, site)
-            for number in range(WINDOWS):
-                service.serve(3 + number % 5)
+    try:
+        watch = Watch(f"{WORKLOAD}={cgroup.path}", settings=Settings(), interval=1.0)
+        with watch.source:
+            for _ in range(STARTS):
+                service = Service(cgroup, site)
+                for number in range(WINDOWS):
+                    service.serve(3 + number % 5)
+                    windows += watch.read()
+                service.end()
                 windows += watch.read()
-            service.end()
-            windows += watch.read()
-    cgroup.remove()
-    unload()
+    finally:
+        cgroup.remove()
+        unload()
     model = WorkloadModel.fit(windows)
     # The windows are of a millisecond, to learn in seconds.  As strict as one false alarm a week is
     # of windows of a second:
