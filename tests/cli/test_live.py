@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -84,9 +85,7 @@ def test_a_shell_of_a_learned_service_is_named_at_once(
     assert watch.stderr
     assert watch.stderr.readline() == f"Counting {group}/service as svc\n"
     assert watch.stderr.readline().startswith("Learning was too short to vouch for 1/week")
-    assert service.stdin
-    service.stdin.write("shell\n")
-    service.stdin.flush()
+    tell(service, "shell")
     assert watch.stdout
     # After three seconds of learning, the service's own first futex may be news, too.
     alerts = map(json.loads, iter(watch.stdout.readline, ""))
@@ -110,9 +109,7 @@ def test_alerts_go_on_after_the_reader_of_stdout_has_left(
     assert watch.stderr
     while not watch.stderr.readline().startswith("Counting "):
         assert watch.poll() is None
-    assert service.stdin
-    service.stdin.write("shell\n")
-    service.stdin.flush()
+    tell(service, "shell")
     while not file.exists() or "never seen in learning" not in file.read_text():
         assert watch.poll() is None
     watch.send_signal(signal.SIGINT)
@@ -124,7 +121,7 @@ def test_alerts_go_on_after_the_reader_of_stdout_has_left(
     assert f"Error: Not delivered: {len(alerts)} alert" in talk
 
 
-def tell(service: subprocess.Popen[str], what: str) -> None:
+def tell(service: Process, what: str) -> None:
     assert service.stdin
     service.stdin.write(f"{what}\n")
     service.stdin.flush()
@@ -148,7 +145,7 @@ def alive_at() -> float:
     return max(struct.unpack("<d", text)[0] for text in texts if text)
 
 
-def until_read_on(watch: subprocess.Popen[str]) -> None:
+def until_read_on(watch: Process) -> None:
     """Return when a successor has read what was counted since its predecessor kept where it was."""
     assert watch.stderr
     lines = iter(watch.stderr.readline, "")
@@ -156,7 +153,7 @@ def until_read_on(watch: subprocess.Popen[str]) -> None:
 
 
 def test_what_was_told_is_not_told_again_after_a_kill(
-    group: str, service: subprocess.Popen[str], tmp_path: Path
+    group: str, service: Process, command: Start, start: Start, tmp_path: Path
 ) -> None:
     cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
     models, file = tmp_path / "models", tmp_path / "alerts.jsonl"
@@ -164,12 +161,7 @@ def test_what_was_told_is_not_told_again_after_a_kill(
     arguments = ("watch", *cgroup, "--models", models, "--alerts", file)
     # Nothing is kept but what was told.
     script = "from baseline.cli import keeping, main; keeping._BETWEEN_QUIET = 1e9; main.run()"
-    watch = subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    watch = start([sys.executable, "-c", script, *arguments], stdout=subprocess.DEVNULL)
     assert watch.stderr
     while not watch.stderr.readline().startswith("Counting "):
         assert watch.poll() is None
@@ -182,7 +174,7 @@ def test_what_was_told_is_not_told_again_after_a_kill(
         assert watch.poll() is None
     watch.kill()
     watch.communicate()
-    again = start(*arguments)
+    again = command(*arguments)
     until_read_on(again)
     again.send_signal(signal.SIGINT)
     again.communicate()
@@ -190,7 +182,7 @@ def test_what_was_told_is_not_told_again_after_a_kill(
 
 
 def test_what_a_full_disk_kept_from_being_told_is_told_after_a_kill(
-    group: str, service: subprocess.Popen[str], tmp_path: Path
+    group: str, service: Process, command: Start, tmp_path: Path
 ) -> None:
     cgroup = ("--cgroup", f"svc={group}/*", "--interval", "200ms")
     models = tmp_path / "models"
@@ -199,7 +191,7 @@ def test_what_a_full_disk_kept_from_being_told_is_told_after_a_kill(
         file = disk.folder / "alerts.jsonl"
         arguments = ("watch", *cgroup, "--models", models, "--alerts", file)
         disk.fill()
-        watch = start(*arguments, "--format", "json")
+        watch = command(*arguments, "--format", "json")
         assert watch.stderr
         assert watch.stdout
         while not watch.stderr.readline().startswith("Counting "):
@@ -214,7 +206,7 @@ def test_what_a_full_disk_kept_from_being_told_is_told_after_a_kill(
         watch.communicate()
         assert alerts_of_shell(file) == 0
         disk.free()
-        again = start(*arguments)
+        again = command(*arguments)
         until_read_on(again)
         again.send_signal(signal.SIGINT)
         again.communicate()
@@ -237,9 +229,7 @@ def test_new_system_calls_alone_are_told_before_their_window_ends(
     assert watch.stderr
     while not watch.stderr.readline().startswith("Counting "):
         assert watch.poll() is None
-    assert service.stdin
-    service.stdin.write("calls\n")
-    service.stdin.flush()
+    tell(service, "calls")
     assert watch.stdout
     alerts = map(json.loads, iter(watch.stdout.readline, ""))
     # A window may be taken early, for the sake of groups that have ended.
@@ -456,9 +446,7 @@ def test_a_clock_that_is_set_loses_nothing(
     before = time.time()
     clock.write_text(str(days * 86_400))
     time.sleep(1)  # so that windows end after that, too
-    assert service.stdin
-    service.stdin.write("shell\n")
-    service.stdin.flush()
+    tell(service, "shell")
     while not file.exists() or "never seen in learning" not in file.read_text():
         assert watch.poll() is None
     for process in (record, watch):
