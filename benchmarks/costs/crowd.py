@@ -86,9 +86,10 @@ class Crowd:
         return self
 
     def __exit__(self, *_: object) -> None:
-        (self._folder / "cgroup.kill").write_text("1")
         for process in self._processes:
+            process.kill()  # one that was just started is not in its cgroup yet
             process.wait()
+        (self._folder / "cgroup.kill").write_text("1")  # what they have started
         for folder in (*self._folder.glob("*/"), self._folder):
             _remove(folder)
 
