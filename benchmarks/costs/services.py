@@ -8,8 +8,8 @@ no probe and one under the stream beside them.  bpftrace cannot be taken away an
 started in rounds of its own, which are fewer.  Only slices of one round are compared.  A slice
 before them is thrown away: a service that has just had a pause is slower.
 
-Each probe that counts has to see as many calls for a request as the others: one that sees less does
-less, and is cheaper for that.
+Each probe that counts has to see about as many calls for a request as the others: one that sees less
+does less, and is cheaper for that.
 """
 
 import itertools
@@ -47,8 +47,9 @@ from costs.targets import mean_row
 ROUNDS, SHORT_ROUNDS = 20, 1
 ROUNDS_FOR_ONE_OF_BPFTRACE = 3
 """So that there are enough of them for an interval."""
-CALLS_MAY_DIFFER = 1.1
-"""Calls for a request that one probe sees, at most so many times those that another sees."""
+CALLS_MAY_DIFFER = 1.5
+"""Calls for a request that one probe sees, at most so many times those that another sees: how many
+requests redis takes from one call to the next varies by a fifth."""
 SECONDS, SHORT_SECONDS = 0.4, 0.2
 SETTLING_SECONDS = 0.05
 """After a probe was put on its hook."""
@@ -118,7 +119,7 @@ class Slices:
         }
 
     def require_equal_work(self) -> None:
-        """Insist that all probes that count saw as many calls for a request.
+        """Insist that all probes that count saw about as many calls for a request.
 
         Raises:
             KernelError: they did not.
