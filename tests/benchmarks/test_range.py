@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ranges.container import ContainerTarget
 from ranges.intruder import intruding
+from ranges.java import JavaTarget
 from ranges.judging import (
     Kind,
     Line,
@@ -35,8 +37,11 @@ from ranges.judging import (
 from ranges.nginx import NginxTarget
 from ranges.operating import Operations, Performed, blamed
 from ranges.playing import _play
+from ranges.postgres import PostgresTarget
+from ranges.redis import RedisTarget
 from ranges.reporting import Benign, Result, from_json, lines, to_json
-from ranges.target import Scenario, require_success
+from ranges.ssh import SshTarget
+from ranges.target import NoEffectError, Scenario, Target, require_success
 from ranges.watching import Told
 from requirements import require_tools
 
@@ -426,6 +431,67 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BaselineError, match="apt install gcc"), intruding():
         pass
+
+
+def without_effect(tmp_path: Path) -> dict[str, Target[Any]]:
+    """Services of which every client and every program fails, without a word."""
+    stale = tmp_path / "elsewhere" / "authorized_keys"
+    stale.parent.mkdir()
+    stale.write_bytes(b"REDIS of another time")
+    (tmp_path / "backup.sql").write_text("-- dump complete, yesterday")
+
+    def failing(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["/bin/false"])
+
+    server: Any = SimpleNamespace(
+        folder=tmp_path,
+        exchange=tmp_path,
+        address="127.0.0.1",
+        port=1,
+        process=SimpleNamespace(pid=2**30),
+        client=lambda *_: b" 1\n",  # as where an extension is there already
+        ask=lambda *_: b"refused: no file updates",
+        write_elsewhere=lambda: None,
+        enter=failing,
+        cgroup=SimpleNamespace(start=failing),
+    )
+    kinds = (NginxTarget, RedisTarget, PostgresTarget, SshTarget, JavaTarget, ContainerTarget)
+    return {kind.__name__: kind(server) for kind in kinds}
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        ("ContainerTarget", "somebody enters the container"),
+        ("JavaTarget", "a deserialised object leaves a crontab from the JVM"),
+        ("PostgresTarget", "a query computes inside PostgreSQL"),
+        ("PostgresTarget", "dblink calls another machine"),
+        ("RedisTarget", "redis writes a file elsewhere"),
+    ],
+)
+def test_a_scenario_has_to_have_its_effect(tmp_path: Path, kind: str, title: str) -> None:
+    intruder: Any = SimpleNamespace(tool="", stage="", listener=1, heard=[b"of another"])
+    steps = {step.title: step for step in without_effect(tmp_path)[kind].ways_in(intruder)}
+    with pytest.raises(NoEffectError):
+        steps[title].take()
+
+
+@pytest.mark.parametrize(
+    ("kind", "titles"),
+    [
+        ("NginxTarget", ["cron job"]),
+        ("RedisTarget", ["health check", "backup"]),
+        ("PostgresTarget", ["reload", "vacuum", "logical backup", "physical backup"]),
+        ("SshTarget", ["cron job"]),
+        ("JavaTarget", ["health check", "backup"]),
+        ("ContainerTarget", ["health check", "cron job"]),
+    ],
+)
+def test_an_operation_has_to_have_its_effect(tmp_path: Path, kind: str, titles: list[str]) -> None:
+    steps = {step.title: step for step in without_effect(tmp_path)[kind].operations()}
+    for title in titles:
+        with pytest.raises(NoEffectError):
+            steps[title].take()
 
 
 @pytest.mark.kernel
