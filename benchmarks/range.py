@@ -280,7 +280,10 @@ def main() -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="print what --json has written")
     arguments = parser.parse_args()
     if arguments.report:
-        print(*lines(from_json(json.loads(arguments.report.read_text()))), sep="\n")
+        try:
+            print(*lines(from_json(json.loads(arguments.report.read_text()))), sep="\n")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            sys.exit(f"{arguments.report} holds no result of the range: {error!r}. Run it again.")
         return
     signal.signal(signal.SIGTERM, end_in_order)
     with ExitStack() as stack:

@@ -137,7 +137,8 @@ def lines(result: Result) -> Iterator[str]:
         judged = [v for v in result.verdicts if v.kind == kind and not v.failure]
         if judged:
             yield from _table(title, judged)
-            yield by_chance(judged, result.benign)
+            if result.benign.hours:
+                yield by_chance(judged, result.benign)
             yield ""
     yield from normal_time(result.benign)
     alerts = sum(line.alerts for line in result.outside)

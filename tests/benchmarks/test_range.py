@@ -427,6 +427,24 @@ def test_the_report_of_what_is_stored_is_that_of_the_run(tmp_path: Path) -> None
     assert done.stdout.splitlines() == list(lines(whole))
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"benign": 3}'])
+def test_what_is_no_result_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "range.json"
+    path.write_text(text)
+    done = subprocess.run(
+        [sys.executable, PROGRAM, "--report", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "holds no result of the range" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_normal_time_nothing_is_said_of_chance() -> None:
+    found = Verdict("a shell", "web", True, False, watched=1800.0)
+    text = "\n".join(lines(result([found], benign()._replace(hours=0.0))))
+    assert "By chance" not in text
+
+
 def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BaselineError, match="apt install gcc"), intruding():
