@@ -427,6 +427,14 @@ def test_the_report_of_what_is_stored_is_that_of_the_run(tmp_path: Path) -> None
     assert done.stdout.splitlines() == list(lines(whole))
 
 
+def test_the_page_shows_the_report_of_the_result_beside_it() -> None:
+    docs = PROGRAM.parents[1] / "docs"
+    stored = json.loads((docs / "range.json").read_text())
+    report = "\n".join(lines(from_json(stored)))
+    assert f"```\n{report}\n```" in (docs / "range.md").read_text()
+    assert to_json(from_json(stored)) == stored
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"benign": 3}'])
 def test_what_is_no_result_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "range.json"
