@@ -1,6 +1,7 @@
 """Real services, learned, run by operations, then intruded into: what is told, how fast, and why.
 
     sudo .venv/bin/python benchmarks/range.py [--learn MINUTES] [--benign MINUTES] [--json FILE]
+    .venv/bin/python benchmarks/range.py --report FILE
 
 1. nginx with a dynamic page, redis, PostgreSQL, sshd, a JVM and a runc container run in cgroups of
    their own, under load that changes.
@@ -13,7 +14,8 @@
    do is played once more by implants that were inside before the watch began, so that their coming
    cannot be told, only what they do.
 5. They play all twice more in quiet, recorded: what a scenario shows both times, but neither the
-   models know nor the time between the scenarios shows, is what it does that is new.
+   models know nor the time between the scenarios shows, is what it does that is new. Only an alert
+   that names something of it, or of volumes, is a detection.
 
 Seconds are counted from the first new behaviour of a scenario, as far as that recording tells: its
 windows are a fifth of a second. All targets are loopback addresses.
@@ -21,6 +23,7 @@ windows are a fifth of a second. All targets are loopback addresses.
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -28,16 +31,26 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 
 from ranges.intruder import Intruder, intruding
-from ranges.judging import Scene, Verdict, is_another, moment, new_items, own_items, verdict
+from ranges.judging import (
+    Kind,
+    Line,
+    Scene,
+    moment,
+    new_items,
+    outside,
+    own_items,
+    uncredited,
+    verdict,
+)
 from ranges.operating import Operations, blamed
 from ranges.playing import Round, in_quiet, rounds, watched
-from ranges.reporting import Benign, FalseAlert, lines, to_json
+from ranges.reporting import Benign, Result, from_json, lines, to_json
 from ranges.targets import KINDS, AnyTarget, second_replica, targets, under_load
-from ranges.watching import Told, Watching, running, selecting
+from ranges.watching import Told, running, selecting
 
-from baseline.demo.service import Step
 from baseline.durable import new_file
 from baseline.errors import BaselineError
 from baseline.model.budget import Budget
@@ -82,13 +95,14 @@ class Range:
         """Learn the services while operations go on; returns what ``learn`` said."""
         operations = Operations(self.services, self._gap(minutes), self._seed)
         with operations.running():
-            return Watching(
-                "learn",
+            arguments = [
                 *selecting(self.selectors),
                 f"--duration={minutes * 60:.0f}s",
                 f"--out={self.models}",
                 f"--recording={self._folder / 'learned'}",
-            ).wait()
+            ]
+            with running("learn", *arguments) as learning:
+                return learning.wait()
 
     def benign(self, minutes: float) -> Benign:
         """Watch the services while operations go on, with things that learning has not seen."""
@@ -105,13 +119,17 @@ class Range:
                 time.sleep(seconds / 8)
             watch.end()
             keep(self._folder / "benign.json", [line._asdict() for line in watch.told])
-            alerts = [told for told in watch.told if is_another(told.alert)]
+            keep(
+                self._folder / "operations.json", [each._asdict() for each in operations.performed]
+            )
         return Benign(
+            minutes=minutes,
             hours=seconds * len(self.services) / 3600,
             budget=str(self._budget),
             budgeted=self._budget.per_second * seconds * len(self.services),
-            alerts=[false_alert(told, operations) for told in alerts],
+            lines=false_alerts(watch.told, operations),
             operations=operations.counted(),
+            failed=operations.counted(failed=True),
             unlearned=UNLEARNED,
         )
 
@@ -121,8 +139,7 @@ class Range:
             for target in self.services:
                 if target.name in REPLICATED:
                     other = second_replica(target, seconds + 60, self._seed + 2)
-                    step = Step(UNLEARNED[0], lambda other=other: stack.enter_context(other))  # type: ignore[misc]
-                    operations.perform(target.name, step)
+                    stack.enter_context(operations.lasting(target.name, UNLEARNED[0], other))
             time.sleep(seconds)
 
     def _double(self, operations: Operations, seconds: float) -> None:
@@ -130,15 +147,15 @@ class Range:
         with ExitStack() as stack:
             for target in self.services:
                 other = under_load(target, seconds + 60, self._seed + 3)
-                step = Step(UNLEARNED[1], lambda other=other: stack.enter_context(other))  # type: ignore[misc]
-                operations.perform(target.name, step)
+                stack.enter_context(operations.lasting(target.name, UNLEARNED[1], other))
             time.sleep(seconds)
 
     def play(
         self, all_rounds: Sequence[Round], intruder: Intruder
     ) -> tuple[list[Scene], list[Told]]:
         """Play all scenarios under watch; returns them and all that was told."""
-        for target in {t for played in all_rounds for t, scenario in played if scenario.resident}:
+        settled = {t for played in all_rounds for t, step in played if step.kind == Kind.IMPLANT}
+        for target in settled:
             intruder.settle(target.name, target.implant(intruder))
         scenes: list[Scene] = []
         told: list[Told] = []
@@ -151,8 +168,13 @@ class Range:
         keep(self._folder / "scenes.json", [scene._asdict() for scene in scenes])
         return scenes, told
 
-    def novelties(self, all_rounds: Sequence[Round]) -> dict[tuple[str, str], dict[Item, float]]:
-        """Play all scenarios in quiet; (service, name) -> what it did that was new, and when."""
+    def novelties(
+        self, all_rounds: Sequence[Round]
+    ) -> dict[tuple[str, str], dict[Item, float] | None]:
+        """Play all scenarios in quiet; (service, name) -> what it did that was new, and when.
+
+        ``None`` where that is not known, because it had its effect less than twice.
+        """
         recording = self._folder / "quiet"
         scenes = in_quiet(all_rounds, self.selectors, recording)
         models = load_models(self.models)
@@ -162,6 +184,9 @@ class Range:
         keep(self._folder / "quiet.json", [scene._asdict() for scene in scenes])
         plays = defaultdict(list)
         for scene in scenes:
+            if scene.failure:
+                say(f"In quiet, {scene.service}: {scene.name}: {scene.failure}")
+                continue
             knows = models[scene.service].knows
             new = new_items(scene, windows[scene.service], scenes, knows)
             plays[scene.service, scene.name].append(new)
@@ -178,11 +203,13 @@ def keep(path: Path, what: object) -> None:
     path.write_text(json.dumps(what, indent=1))
 
 
-def false_alert(told: Told, operations: Operations) -> FalseAlert:
-    alert = told.alert
-    service = alert["workload"]
-    during = blamed(operations.performed, service, moment(alert["time"]))
-    return FalseAlert(service, during, alert["bits"], alert["headline"])
+def false_alerts(told: Sequence[Told], operations: Operations) -> list[Line]:
+    """All lines of normal time, and the operations that they came with."""
+    return [
+        line._replace(during=blamed(operations.performed, line.service, moment(of.alert["time"])))
+        for of in told
+        for line in uncredited([of], told)
+    ]
 
 
 def run(
@@ -194,7 +221,7 @@ def run(
     budget: Budget,
     wanted: Sequence[str] = (),
     seed: int = 0,
-) -> tuple[list[Verdict], Benign]:
+) -> Result:
     """All of it.
 
     Args:
@@ -222,8 +249,22 @@ def run(
             scenes, told = range_.play(all_rounds, intruder)
         say("Twice more in quiet")
         new = range_.novelties(all_rounds)
-    verdicts = [verdict(scene, told, new[scene.service, scene.name]) for scene in scenes]
-    return sorted(verdicts, key=lambda v: names.index(v.service)), cost
+    verdicts = [
+        verdict(scene, told, new.get((scene.service, scene.name)), scenes) for scene in scenes
+    ]
+    return Result(
+        time.strftime("%Y-%m-%d", time.gmtime()),
+        learn,
+        sorted(verdicts, key=lambda v: names.index(v.service)),
+        cost,
+        outside(scenes, told),
+    )
+
+
+def end_in_order(_signal: int, _frame: FrameType | None) -> None:
+    """Take away what runs, and once only."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
 
 
 def main() -> None:
@@ -236,12 +277,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="for models and recordings")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="print what --json has written")
     arguments = parser.parse_args()
+    if arguments.report:
+        try:
+            print(*lines(from_json(json.loads(arguments.report.read_text()))), sep="\n")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            sys.exit(f"{arguments.report} holds no result of the range: {error!r}. Run it again.")
+        return
+    signal.signal(signal.SIGTERM, end_in_order)
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            verdicts, benign = run(
+            result = run(
                 arguments.services,
                 folder,
                 learn=arguments.learn,
@@ -252,12 +301,12 @@ def main() -> None:
             )
         except BaselineError as error:
             sys.exit(str(error))
-    print(f"Learned for {arguments.learn:g} minutes")
-    print(*lines(verdicts, benign), sep="\n")
+    stored = to_json(result)
+    print(*lines(from_json(stored)), sep="\n")
     if arguments.json:
         with new_file(arguments.json) as file:
-            file.write_text(json.dumps(to_json(verdicts, benign), indent=2))
-    if any(v.failure for v in verdicts):
+            file.write_text(json.dumps(stored, indent=2))
+    if stored["not_judged"]:
         sys.exit(1)
 
 

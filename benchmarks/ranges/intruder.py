@@ -70,15 +70,17 @@ class Intruder:
         tool: URL of a program.
         web: port at which both are served.
         listener: port at which it awaits reverse shells, beacons, shares of a pool and loot.
+        heard: the first words of all who called there.
         implants: those that stay inside, by workload.
     """
 
-    def __init__(self, implant: Path, stage: str, listener: int) -> None:
+    def __init__(self, implant: Path, stage: str, listener: int, heard: list[bytes]) -> None:
         self.implant = implant
         self.stage = stage
         self.tool = stage.replace("/stage", "/tool")
         self.web = urlsplit(stage).port
         self.listener = listener
+        self.heard = heard
         self.implants: dict[str, Implant] = {}
         self._stack = ExitStack()
 
@@ -102,6 +104,7 @@ class _Listener(socketserver.BaseRequestHandler):
             first = self.request.recv(4096)
         except OSError:
             first = b""  # a shell waits for us
+        self.server.heard.append(first)  # type: ignore[attr-defined]  # set below
         self.request.settimeout(SECONDS_OF_A_CONVERSATION)
         try:
             if b"PING" in first:
@@ -132,6 +135,10 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     file: bytes = b""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.heard: list[bytes] = []
+
 
 @contextmanager
 def intruding() -> Iterator[Intruder]:
@@ -151,14 +158,16 @@ def intruding() -> Iterator[Intruder]:
         server.file = program
         threading.Thread(target=server.serve_forever, daemon=True).start()
         stack.callback(server.shutdown)
-        yield stack.enter_context(Intruder(implant, stage, server.server_address[1]))
+        yield stack.enter_context(Intruder(implant, stage, server.server_address[1], server.heard))
 
 
 def _compile(out: Path) -> None:
     command = ["gcc", "-O1", "-static", str(_SOURCE), "-luring", "-o", str(out)]
-    compiler = subprocess.run(command, capture_output=True, text=True, check=False)
-    if compiler.returncode:
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or str(error)
         raise BaselineError(
-            f"{_SOURCE.name} does not compile: {compiler.stderr.strip()[:200]}",
+            f"{_SOURCE.name} does not compile: {reason.strip()[:200]}",
             "Run: apt install gcc libc6-dev liburing-dev",
-        )
+        ) from error

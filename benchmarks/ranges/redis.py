@@ -25,10 +25,10 @@ class RedisTarget(Target[Redis]):
     def operations(self) -> Sequence[Step]:
         """Snapshots, a health check, a backup of the snapshot, a restart."""
         port = str(self.server.port)
-        inside = self.server.cgroup.run
+        inside = self.run_inside
         return (
-            Step("snapshot", lambda: self._command("BGSAVE")),
-            Step("rewriting of the log", lambda: self._command("BGREWRITEAOF")),
+            Step("snapshot", lambda: self._succeed("BGSAVE")),
+            Step("rewriting of the log", lambda: self._succeed("BGREWRITEAOF")),
             Step("health check", lambda: inside(["/usr/bin/redis-cli", "-p", port, "PING"])),
             Step(
                 "backup",
@@ -42,7 +42,7 @@ class RedisTarget(Target[Redis]):
     def restart(self) -> None:
         """Start it again as it was: open to all loopback addresses."""
         super().restart()
-        self._command("CONFIG", "SET", "protected-mode", "no")
+        self._succeed("CONFIG", "SET", "protected-mode", "no")
 
     def ways_in(self, intruder: Intruder) -> Sequence[Step]:
         """Through commands that anybody may give it."""
@@ -57,12 +57,10 @@ class RedisTarget(Target[Redis]):
         )
 
     def _write_elsewhere(self) -> None:
+        keys = self.server.folder / "elsewhere" / "authorized_keys"
+        keys.unlink(missing_ok=True)
         self.server.write_elsewhere()
-        require(
-            (self.server.folder / "elsewhere" / "authorized_keys").read_bytes()[:5],
-            b"REDIS",
-            "CONFIG SET dir",
-        )
+        require(keys.read_bytes()[:5] if keys.exists() else b"", b"REDIS", "CONFIG SET dir")
         self._command("CONFIG", "SET", "dir", str(self.server.folder))
         self._command("CONFIG", "SET", "dbfilename", "dump.rdb")
 
@@ -85,6 +83,9 @@ class RedisTarget(Target[Redis]):
         for command in (("KEYS", "*"), ("FLUSHALL",), ("SET", "README", "pay"), ("SAVE",)):
             answer = self._command(*command)
         require(answer, b"+OK", "SAVE")
+
+    def _succeed(self, *words: str) -> None:
+        require(self._command(*words)[:1], b"+", words[0])
 
     def _command(self, *words: str) -> bytes:
         with contextlib.closing(RedisClient(self.server.port)) as client:

@@ -154,7 +154,7 @@ class SshTarget(Target[Ssh]):
             Step("reload", lambda: signal_main(self, signal.SIGHUP)),
             Step(
                 "cron job",
-                lambda: self.server.cgroup.run(["/bin/sh", "-c", tidy], cwd=self.server.exchange),
+                lambda: self.run_inside(["/bin/sh", "-c", tidy], cwd=self.server.exchange),
             ),
             Step("restart", self.restart),
         )
@@ -185,15 +185,18 @@ class SshTarget(Target[Ssh]):
         )
 
     def _upload_and_run(self, program: Path, tool: Path) -> None:
+        tool.unlink(missing_ok=True)
         self.server.client("sftp", "-b-", given=f"put {program} {tool}\nchmod 700 {tool}\n")
         require(self.server.client("ssh", f"{tool} x && id"), b"uid=", "The upload")
 
     def _add_key(self) -> None:
         keys, copy = self.server.folder / "authorized_keys", self.server.folder / "both_keys"
+        before = keys.read_text()
         both = "".join((self.server.folder / f"{n}.pub").read_text() for n in ("key", "host_key"))
         copy.write_text(both)
         self.server.client("sftp", "-b-", given=f"put {copy} {keys}\n")
         require(keys.read_bytes(), both.encode(), "Adding a key")
+        keys.write_text(before)
 
     def _guess(self) -> None:
         for _ in range(20):

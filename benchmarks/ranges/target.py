@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from baseline.demo.service import Step
 from baseline.demo.services import AnyServer
 from baseline.errors import BaselineError
 from ranges.intruder import Implant, Intruder
+from ranges.judging import Kind
 
 PARENT = f"baseline-range-{os.getpid()}"
 """Folder of all cgroups of this range: there may be others."""
@@ -25,6 +27,9 @@ SECRETS = ("/etc/shadow", "/etc/passwd", "/etc/ssh/ssh_config", "/proc/self/envi
 ATTEMPTS = ("ptrace", "unshare")
 """What the kernel may refuse: it is the attempt that counts."""
 
+SECONDS_TO_END = 30
+"""Of a program that operations run inside."""
+
 
 class Scenario(NamedTuple):
     """One thing that an intruder does.
@@ -32,13 +37,12 @@ class Scenario(NamedTuple):
     Attributes:
         title: what.
         take: does it; returns when it is done.
-        resident: the program that does it was inside before the watch began, so that only what it
-            does can be told, not that it came.
+        kind: how it comes to be done.
     """
 
     title: str
     take: Callable[[], object]
-    resident: bool = False
+    kind: Kind = Kind.WAY_IN
 
 
 class NoEffectError(BaselineError):
@@ -96,11 +100,37 @@ class Target(ABC, Generic[AnyServer]):
 
     def implant(self, intruder: Intruder) -> Implant:
         """Have an implant inside, with the rights of the service's account."""
-        arguments = [str(intruder.implant)]
-        if self.account:
-            account = pwd.getpwnam(self.account)
-            arguments += [str(account.pw_uid), str(account.pw_gid)]
-        return Implant(partial(self.server.cgroup.start, arguments))
+        start = self._start_as_account if self.account else self.server.cgroup.start
+        return Implant(partial(start, [str(intruder.implant)]))
+
+    def _start_as_account(
+        self, arguments: Sequence[str], **options: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a program inside that never had other rights there than the account's.
+
+        Joining a cgroup takes the rights of who opened its file (Linux 5.16), so root opens it, and
+        the shell has it as its stderr until it becomes the program.
+        """
+        account = pwd.getpwnam(self.account)
+        join = 'exec 3>&2 2>/dev/null; echo 0 >&3 && exec "$@" 3>&-'
+        with (self.server.cgroup.folder / "cgroup.procs").open("w") as group:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", join, "join", *arguments],
+                user=account.pw_uid,
+                group=account.pw_gid,
+                extra_groups=(),
+                start_new_session=True,
+                stderr=group,
+                **options,
+            )
+
+    def run_inside(self, arguments: Sequence[str], **options: Any) -> None:
+        """Run a program inside to its end.
+
+        Raises:
+            NoEffectError: it failed.
+        """
+        require_success(self.server.cgroup.start(arguments, **options), arguments[0])
 
     def orders(self, intruder: Intruder) -> list[Scenario]:
         """What programs of the intruder's do inside: started for it, or there already."""
@@ -137,9 +167,12 @@ class Target(ABC, Generic[AnyServer]):
 
         chosen = [(technique, *wanted[technique]) for technique in self.techniques]
         return [
-            *(Scenario(f"a helper {what}", partial(order, t, words)) for t, what, words in chosen),
             *(
-                Scenario(f"an implant {what}", partial(order_resident, t, words), resident=True)
+                Scenario(f"a helper {what}", partial(order, t, words), Kind.HELPER)
+                for t, what, words in chosen
+            ),
+            *(
+                Scenario(f"an implant {what}", partial(order_resident, t, words), Kind.IMPLANT)
                 for t, what, words in chosen
             ),
         ]
@@ -163,6 +196,18 @@ def require(answer: bytes, sign: bytes, what: str) -> None:
     if sign not in answer:
         raise NoEffectError(
             f"{what} had no effect: it answered {answer[:60]!r}", "See whether the service runs"
+        )
+
+
+def require_success(process: subprocess.Popen[bytes], what: str) -> None:
+    """Wait for the end of a program, and refuse to go on where it failed.
+
+    Raises:
+        NoEffectError: it did.
+    """
+    if status := process.wait(SECONDS_TO_END):
+        raise NoEffectError(
+            f"{what} had no effect: its exit status is {status}", "See whether the service runs"
         )
 
 
