@@ -8,8 +8,8 @@ no probe and one under the stream beside them.  bpftrace cannot be taken away an
 started in rounds of its own, which are fewer.  Only slices of one round are compared.  A slice
 before them is thrown away: a service that has just had a pause is slower.
 
-Each probe that counts has to see about as many calls for a request as the others: one that sees less
-does less, and is cheaper for that.
+Each probe that counts has to see about as many calls for a request as the others: one that sees
+less does less, and is cheaper for that.
 """
 
 import itertools
