@@ -20,9 +20,6 @@ RETRY_SECONDS = 1.0
 LAST_SECONDS = 5.0
 """How long the end waits for what was not written yet."""
 
-_MOMENT = 0.1
-"""Seconds that a disk may take for an alert that it has just been given."""
-
 
 class Destination(Protocol):
     """Where alerts go.
@@ -72,7 +69,6 @@ class Delivery:
         self._left_out = 0
         self._is_failing = False
         self._is_gone = False
-        self._is_late = False
         self._is_closing = False
         self._thread = threading.Thread(target=self._deliver, name=self.name, daemon=True)
         self._thread.start()
@@ -105,15 +101,9 @@ class Delivery:
             return self._lost + len(self._waiting)
 
     def has_delivered(self) -> bool:
-        """Whether no alert waits any more; one that was just taken is given a moment to arrive.
-
-        Once that was in vain nothing is waited for, until all have arrived.
-        """
+        """Whether no alert waits any more."""
         with self._changed:
-            seconds = 0.0 if self._is_late else _MOMENT
-            is_done = self._changed.wait_for(lambda: not self._waiting, seconds)
-            self._is_late = not is_done
-            return is_done
+            return not self._waiting
 
     def close(self, seconds: float = LAST_SECONDS) -> None:
         """Write what waits, as far as that is possible at once and takes no longer than this."""
@@ -145,7 +135,6 @@ class Delivery:
             self._is_gone = True
             self._lost += len(self._waiting)
             self._waiting.clear()
-            self._changed.notify_all()
         self._say(f"Nobody reads {self.name} any more: its alerts are only counted from now on.")
 
     def _wait_after(self, error: OSError) -> bool:
@@ -166,7 +155,6 @@ class Delivery:
     def _delivered(self) -> None:
         with self._changed:
             self._size -= len(self._waiting.popleft())
-            self._changed.notify_all()
             was_failing, self._is_failing = self._is_failing, False
             is_well = was_failing and not self._left_out
             left_out = 0

@@ -14,9 +14,9 @@ get no room back until we have said so."""
 class Keeping:
     """Answers after each interval, see :data:`baseline.kernel.source.Commit`.
 
-    What was told is not to be told again, so after that it is said at once.  Windows of which there
-    was nothing to tell may well be read again, all in one, after a kill; and so must be those whose
-    alerts still wait in memory, which a kill would take along.
+    What was told is not to be told again, so that is said as soon as it has arrived.  Windows of
+    which there was nothing to tell may well be read again, all in one, after a kill; and so must be
+    those whose alerts still wait in memory, which a kill would take along.
 
     Args:
         have_delivered: whether all that was told has arrived.

@@ -1,5 +1,5 @@
 /*
- * implant [UID GID]: what an intruder runs inside a service, with the rights of that account.
+ * implant: what an intruder runs inside a service, with the rights of that account.
  *
  * Takes orders from stdin, a line each, and says on stdout how each ended: "done", or "refused: WHY"
  * where the kernel did not let it.
@@ -379,10 +379,9 @@ int main(int count, char **arguments)
 {
 	char line[1024];
 
+	(void)arguments;
 	if (count == 2) /* downloaded, or in memory: it runs, and that is all */
 		return 0;
-	if (count == 3 && (setgid(atoi(arguments[2])) < 0 || setuid(atoi(arguments[1])) < 0))
-		return 1;
 	while (fgets(line, sizeof(line), stdin)) {
 		if (obey(line) < 0)
 			printf("refused: %s\n", strerror(errno));
