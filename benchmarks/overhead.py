@@ -76,7 +76,7 @@ def main() -> None:
         print(f"{time.monotonic() - began:6.0f} s  {part}: {what}", file=sys.stderr, flush=True)
 
     run = this_run()
-    result: dict[str, Any] = {"runs": {}, "mitigations": mitigations()}
+    result: dict[str, Any] = {"machine": run["machine"], "runs": {}, "mitigations": mitigations()}
     print(run["machine"])
     try:
         for part in arguments.only:

@@ -73,6 +73,7 @@ def test_the_cost_of_a_call_has_not_doubled(tmp_path: Path) -> None:
     assert not doubled
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert result["rounds"] == 3
+    assert result["machine"] == result["runs"]["syscalls"]["machine"] != ""
     assert result["syscalls"]["calls_seen"]["baseline"] > 0
 
 
